@@ -1,0 +1,54 @@
+"""I am time: the wall clock, and market time that jumps or runs at a multiple of it.
+I may import time.
+I must not be bypassed: no other module reads a clock or sleeps.
+My tests are in tests/unit/adapters/test_clock.py.
+"""
+
+import time
+
+from engine.domain.market import NS_PER_S
+from engine.ports import Wake
+
+
+def wall_ns() -> int:
+    """Return UTC nanoseconds of the wall clock."""
+    return time.time_ns()
+
+
+def monotonic_s() -> float:
+    """Return seconds of a clock that never goes back."""
+    return time.monotonic()
+
+
+class PacedClock:
+    """Market time of a simulated venue: advances to each deadline, at `speed` market seconds per second.
+
+    speed None does not sleep. A pause longer than gap_s_max wall seconds (a closed market) is cut to that, so that
+    a week-end does not have to be waited for. Market data never depends on the pace: time always lands exactly on
+    the deadline, unless a command ends the wait early.
+    """
+
+    def __init__(self, start_ns: int, speed: float | None, gap_s_max: float = 2.0) -> None:
+        self._now_ns = start_ns
+        self._speed = speed
+        self._gap_s_max = gap_s_max
+
+    def now_ns(self) -> int:
+        """Return the present market time."""
+        return self._now_ns
+
+    def wait_until(self, deadline_ns: int, wake: Wake) -> None:
+        """Advance to the deadline, or part of the way when woken."""
+        if deadline_ns <= self._now_ns:
+            return
+        if self._speed is None:
+            self._now_ns = deadline_ns
+            return
+        span_s = (deadline_ns - self._now_ns) / NS_PER_S / self._speed
+        pause_s = min(span_s, self._gap_s_max)
+        begun = time.monotonic()
+        if not wake.wait(pause_s):
+            self._now_ns = deadline_ns
+            return
+        share = min((time.monotonic() - begun) / pause_s, 1.0) if pause_s else 1.0
+        self._now_ns += int((deadline_ns - self._now_ns - 1) * share)

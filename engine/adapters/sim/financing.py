@@ -1,0 +1,76 @@
+"""I am daily financing: what open trades pay or earn for being held over 17:00 New York.
+I may import the domain, book, conversion and hours.
+I must not book; I work the transaction out, the broker commits it.
+My tests are in tests/unit/adapters/sim/test_financing.py.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from engine.adapters.sim.book import ZERO, Book, OpenTrade
+from engine.adapters.sim.conversion import HomeRates
+from engine.adapters.sim.hours import Rollover
+from engine.domain.instrument import Instrument
+from engine.domain.transaction import DailyFinancing, TradeFinancing
+
+DAYS_PER_YEAR = 365
+MARKUP = Decimal("0.01")
+INTEREST = {
+    "AUD": Decimal("0.04"),
+    "CAD": Decimal("0.03"),
+    "CHF": Decimal("0.005"),
+    "EUR": Decimal("0.025"),
+    "GBP": Decimal("0.045"),
+    "JPY": Decimal("0.005"),
+    "NZD": Decimal("0.04"),
+    "USD": Decimal("0.045"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinancingRates:
+    """Yearly rates of holding an instrument, as fractions of its value: negative is paid, positive is earned."""
+
+    long: Decimal
+    short: Decimal
+
+
+def default_rates(instrument: Instrument) -> FinancingRates:
+    """Derive plausible rates: interest of what is held minus interest of what is owed, minus a markup either way.
+
+    The interest rates are round figures for a sandbox and not quotes; metals and unknown currencies bear none.
+    """
+    carry = INTEREST.get(instrument.base, ZERO) - INTEREST.get(instrument.quote, ZERO)
+    return FinancingRates(long=carry - MARKUP, short=-carry - MARKUP)
+
+
+def daily_financing(
+    book: Book, rollover: Rollover, financing: dict[str, FinancingRates], rates: HomeRates
+) -> DailyFinancing:
+    """Work out the transaction of one rollover; each trade's amount is rounded, the total is their sum.
+
+    Amount = value at mid x yearly rate / 365 x days charged (PROTOCOL section 10), converted like a gain or a loss.
+    """
+    trades = tuple(
+        TradeFinancing(
+            trade_id=trade.trade_id,
+            instrument=name,
+            financing_home=_amount_home(trade, rollover.days, financing[name], rates),
+        )
+        for name, position in book.positions.items()
+        for trade in position.trades
+    )
+    total = sum((trade.financing_home for trade in trades), ZERO)
+    return DailyFinancing(
+        transaction_id=book.last_id + 1,
+        ts_ns=rollover.ts_ns,
+        financing_home=total,
+        balance_home=book.balance_home + total,
+        trades=trades,
+    )
+
+
+def _amount_home(trade: OpenTrade, days: int, financing: FinancingRates, rates: HomeRates) -> Decimal:
+    value = abs(trade.units) * rates.mids[trade.instrument.name]
+    rate = financing.long if trade.is_long else financing.short
+    return rates.booked(value * rate * days / DAYS_PER_YEAR, trade.instrument.name)

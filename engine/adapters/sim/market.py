@@ -1,0 +1,145 @@
+"""I am the generated market: seeded five-second bars of currencies and metals that never end.
+I may import numpy, the domain and the other sim modules.
+I must not read the wall clock: the market's first moment is a fixed Monday morning.
+My tests are in tests/unit/adapters/sim/test_market.py.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+
+from engine.adapters.sim.instruments import CATALOGUE
+from engine.adapters.sim.market_bars import BarMaker, Columns, InstrumentBars, Ints, in_sequence, joined
+from engine.adapters.sim.market_hours import DAY_MINUTES, DAY_NS, DAY_S, NEW_YORK, offset_minutes
+from engine.adapters.sim.market_world import CurrencyWorld
+from engine.domain.error import ConfigError
+from engine.domain.market import NS_PER_S, Bar, Granularity
+
+# Monday, 2025-01-06T08:00:00Z: London is open.
+DEFAULT_START_NS = 1_736_150_400 * NS_PER_S
+HISTORY_DAYS = 400
+
+_EARLIEST_START_NS = 946_684_800 * NS_PER_S
+_SEED_MAX = 2**64 - 1
+_DAY_BREAK_S = 17 * 3_600
+
+
+class GeneratedMarket:
+    """A market that looks like the real one and can be had again from its seed; implements ports.BarSource.
+
+    Instruments are ratios of currencies, so crosses agree with their legs. There is history before `start_ns`.
+    Mid prices are random walks: no model can earn its spread here except by chance.
+    """
+
+    def __init__(self, seed: int, instruments: Sequence[str], start_ns: int = DEFAULT_START_NS) -> None:
+        _check(seed, instruments, start_ns)
+        self._instruments = tuple(instruments)
+        self._start_ns = start_ns
+        self._known_ns = start_ns
+        self._world = CurrencyWorld(seed, start_ns)
+        self._sources = {name: InstrumentBars(seed, name) for name in self._instruments}
+        self._makers = {name: BarMaker(name) for name in self._instruments}
+        self._frames: deque[tuple[int, list[Bar]]] = deque()
+        self._today: dict[str, tuple[Columns, list[int]]] = {}
+        self._next_minute = start_ns // (60 * NS_PER_S)
+        self._loaded_day = -1
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Names of the instruments of this market, in the order in which a frame lists them."""
+        return self._instruments
+
+    @property
+    def granularity(self) -> Granularity:
+        """Five seconds."""
+        return Granularity.S5
+
+    def peek_ns(self) -> int | None:
+        """Return the end time of the next frame; closed hours and five seconds without any tick have no frame."""
+        while not self._frames:
+            self._fill_minute()
+        return self._frames[0][0]
+
+    def pop(self) -> Sequence[Bar]:
+        """Return the next frame: the bars of all instruments that had a tick in these five seconds."""
+        while not self._frames:
+            self._fill_minute()
+        self._known_ns, bars = self._frames.popleft()
+        return bars
+
+    def history(self, instrument: str, granularity: Granularity, count: int) -> Sequence[Bar]:
+        """Return up to `count` newest bars that have ended by now, oldest first; they reach back up to 400 days.
+
+        Raises ConfigError for an instrument that this market was not made with.
+        """
+        if instrument not in self._sources:
+            raise ConfigError(f"Instrument {instrument!r} is not in this market of {', '.join(self._instruments)}.")
+        found = self._ended_by_now(instrument, granularity, count)
+        return self._makers[instrument].bars(found, granularity, max(found.seconds.size - count, 0), found.seconds.size)
+
+    def _ended_by_now(self, instrument: str, granularity: Granularity, count: int) -> Columns:
+        """Return at least `count` newest bars that have ended, as far as history reaches."""
+        now_s, first_day = self._known_ns // NS_PER_S, self._start_ns // DAY_NS - HISTORY_DAYS
+        day, started, parts = now_s // DAY_S, 0, []
+        while started < count and day >= first_day:
+            part = self._columns(instrument, day)
+            part = joined(part, _bucket_starts(part.seconds, day, granularity))
+            ended = part.cut(0, int(np.searchsorted(part.seconds, now_s - granularity.seconds, side="right")))
+            parts.append(ended)
+            # A bar that began on the day before is not whole until that day is here as well.
+            started += int((ended.seconds >= day * DAY_S).sum())
+            day -= 1
+        every = in_sequence(parts[::-1])
+        every = joined(every, every.seconds)
+        return every.cut(int(np.searchsorted(every.seconds, (day + 1) * DAY_S)), every.seconds.size)
+
+    def _columns(self, instrument: str, day: int) -> Columns:
+        if day == self._loaded_day:
+            return self._today[instrument][0]
+        return self._sources[instrument].columns(day, self._world.block(day))
+
+    def _fill_minute(self) -> None:
+        """Make the frames of the next minute; a closed one has none."""
+        day, minute = divmod(self._next_minute, DAY_MINUTES)
+        if day != self._loaded_day:
+            self._load(day)
+        self._next_minute += 1
+        frames: dict[int, list[Bar]] = {}
+        for name, (columns, firsts) in self._today.items():
+            for bar in self._makers[name].bars(columns, Granularity.S5, firsts[minute], firsts[minute + 1]):
+                frames.setdefault(bar.open_ts_ns, []).append(bar)
+        self._frames.extend((open_ns + Granularity.S5.ns, frames[open_ns]) for open_ns in sorted(frames))
+
+    def _load(self, day: int) -> None:
+        """Make the columns of a day, with the number of the first bar of each minute."""
+        block = self._world.block(day)
+        minutes = day * DAY_S + np.arange(DAY_MINUTES + 1) * 60
+        for name, source in self._sources.items():
+            columns = source.columns(day, block)
+            self._today[name] = columns, np.searchsorted(columns.seconds, minutes).tolist()
+        self._loaded_day = day
+
+
+def _check(seed: int, instruments: Sequence[str], start_ns: int) -> None:
+    """Refuse what no market can be made from, with one sentence."""
+    if not 0 <= seed <= _SEED_MAX:
+        raise ConfigError(f"Seed {seed} is out of range; allowed are whole numbers from 0 to {_SEED_MAX}.")
+    if not instruments:
+        raise ConfigError("The sandbox needs at least one instrument.")
+    for name in instruments:
+        if name not in CATALOGUE:
+            raise ConfigError(f"Instrument {name!r} is not in the sandbox; allowed are {', '.join(CATALOGUE)}.")
+        if list(instruments).count(name) > 1:
+            raise ConfigError(f"Instrument {name!r} is listed more than once; name each instrument once.")
+    if start_ns < _EARLIEST_START_NS or start_ns % (60 * NS_PER_S):
+        raise ConfigError(f"Market start {start_ns} ns must be a whole minute in the year 2000 or later.")
+
+
+def _bucket_starts(seconds: Ints, day: int, granularity: Granularity) -> Ints:
+    """Return the start of each bar's bucket, in seconds; agrees with aggregation.bucket_start_ns in open hours."""
+    length = granularity.seconds
+    if granularity is not Granularity.D:
+        return seconds - seconds % length
+    shift = offset_minutes(day, NEW_YORK) * 60 - _DAY_BREAK_S
+    return seconds - (seconds + shift) % length

@@ -1,0 +1,98 @@
+"""I am the simulated venue's market data: I move the broker along a source of bars and report quotes and bars.
+I may import the domain, ports and the other parts of this folder.
+I must not look ahead: the broker lives through each frame before anybody hears of it.
+My tests are in tests/unit/adapters/sim/test_market_data.py.
+"""
+
+from collections.abc import Sequence
+
+from engine.adapters.sim.aggregation import Aggregator, bucket_end_ns, bucket_start_ns
+from engine.adapters.sim.broker import SimBroker
+from engine.domain.error import ConfigError
+from engine.domain.market import Bar, Granularity, Quote
+from engine.ports import BarSource
+
+
+class SimMarketData:
+    """Feeds `broker` with every frame of `source` and a session with the instruments it follows.
+
+    Implements ports.MarketData. The source may have more instruments than a session follows: the broker needs their
+    prices to convert currencies. Raises ConfigError when the broker does not know one of the source's instruments.
+    """
+
+    def __init__(self, *, source: BarSource, broker: SimBroker) -> None:
+        unknown = sorted(set(source.instruments) - set(broker.instruments()))
+        if unknown:
+            raise ConfigError(f"The simulated broker does not trade {', '.join(unknown)}, which there are bars of.")
+        self._source = source
+        self._broker = broker
+        self._granularity = source.granularity
+        self._followed: frozenset[str] = frozenset()
+        self._aggregators: dict[str, Aggregator] = {}
+        self._bucket_end_ns: int | None = None
+
+    def start(self, instruments: Sequence[str], granularity: Granularity) -> None:
+        """Begin to follow these instruments; raises ConfigError when the source cannot give bars of them."""
+        missing = [name for name in instruments if name not in self._source.instruments]
+        if missing:
+            raise ConfigError(
+                f"There are no bars of {', '.join(missing)}; there are {', '.join(self._source.instruments)}."
+            )
+        if granularity.ns % self._source.granularity.ns:
+            raise ConfigError(
+                f"Granularity {granularity} cannot be made of {self._source.granularity} bars; "
+                f"choose {self._source.granularity} or a multiple of it."
+            )
+        self._granularity = granularity
+        self._followed = frozenset(instruments)
+        self._bucket_end_ns = None
+        self._aggregators = {}
+        if granularity is not self._source.granularity:
+            self._aggregators = {name: Aggregator(name, granularity) for name in instruments}
+
+    def poll(self, now_ns: int) -> Sequence[Quote | Bar]:
+        """Let the broker live through every frame that ends by now, one at a time, and return what came of it.
+
+        Oldest first; the quotes of a frame come before the bars that close with it.
+        """
+        news: list[Quote | Bar] = []
+        while (due_ns := self.next_due_ns()) is not None and due_ns <= now_ns:
+            if due_ns == self._source.peek_ns():
+                frame = self._source.pop()
+                self._broker.on_frame(frame)
+                self._report(frame, due_ns, news)
+            else:
+                self._close_bucket(due_ns, news)
+        return news
+
+    def history(self, instrument: str, count: int) -> Sequence[Bar]:
+        """Return up to `count` newest closed bars known now, oldest first."""
+        return self._source.history(instrument, self._granularity, count)
+
+    def next_due_ns(self) -> int | None:
+        """Return the end of the next frame, or of an unfinished bar that no further frame completes before it."""
+        frame_ns, bucket_ns = self._source.peek_ns(), self._bucket_end_ns
+        if frame_ns is None or bucket_ns is None:
+            return bucket_ns if frame_ns is None else frame_ns
+        return min(frame_ns, bucket_ns)
+
+    def _report(self, frame: Sequence[Bar], end_ns: int, news: list[Quote | Bar]) -> None:
+        followed, broker = self._followed, self._broker
+        bars = [bar for bar in frame if bar.instrument in followed]
+        news.extend(broker.quote(bar.instrument) for bar in bars if broker.has_quote(bar.instrument))
+        if not self._aggregators:
+            news.extend(bars)
+            return
+        for bar in bars:
+            self._bucket_end_ns = bucket_end_ns(bucket_start_ns(bar.open_ts_ns, self._granularity), self._granularity)
+            closed = self._aggregators[bar.instrument].add(bar)
+            if closed is not None:
+                news.append(closed)
+        if self._bucket_end_ns is not None and self._bucket_end_ns <= end_ns:
+            self._close_bucket(end_ns, news)
+
+    def _close_bucket(self, end_ns: int, news: list[Quote | Bar]) -> None:
+        """Close the bars of the instruments that had no tick at the end of the common bucket."""
+        closed = (aggregator.flush(end_ns) for aggregator in self._aggregators.values())
+        news.extend(bar for bar in closed if bar is not None)
+        self._bucket_end_ns = None

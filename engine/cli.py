@@ -1,0 +1,269 @@
+"""I am the command line: `python -m engine …`, for people and scripts without a browser.
+I may import node, wiring, config and the store's export.
+I must not trade by another path than the console does: I start the same node.
+My tests are in tests/unit/test_cli.py and tests/unit/test_cli_session.py.
+"""
+
+import json
+import re
+import signal
+import sys
+import time
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from engine import wiring
+from engine.config import Settings, configure_logging, load_settings
+from engine.domain.command import Mode, SessionConfig, StartSession, StopSession
+from engine.domain.error import ConfigError, KeelError
+from engine.domain.event import SessionState
+from engine.domain.limits import limits_from_text
+from engine.domain.market import Granularity
+from engine.node import TradingNode
+from engine.snapshot import Snapshot
+from engine.store.export import write_trades_csv
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+export_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Write tables to files.")
+models_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at the models.")
+bars_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at recorded bar files.")
+app.add_typer(export_app, name="export")
+app.add_typer(models_app, name="models")
+app.add_typer(bars_app, name="bars")
+
+_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_BARS_ARGUMENT = re.compile(r"^([A-Z0-9]{2,12}_[A-Z0-9]{2,6})=(.+)$")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; bad input is one sentence on stderr and exit code 2, a failed run 1."""
+    try:
+        result = app(arguments, standalone_mode=False, prog_name="python -m engine")
+    except ConfigError as error:
+        return _complain(str(error), 2)
+    except KeelError as error:
+        return _complain(str(error), 1)
+    except typer.Exit as leaving:
+        return leaving.exit_code
+    except typer.Abort:
+        return _complain("Aborted.", 130)
+    except TyperException as error:
+        return _complain(error.format_message(), 2)
+    return result if isinstance(result, int) else 0
+
+
+@app.command()
+def session(
+    mode: Annotated[str, typer.Option(help="sandbox or replay")] = "sandbox",
+    model: Annotated[str, typer.Option(help="model id, for example sma-cross, sma-cross:5/20, flat, starter")] = "sma-cross",
+    instruments: Annotated[str, typer.Option(help="comma-separated, for example EUR_USD,USD_JPY")] = "",
+    bars: Annotated[list[str] | None, typer.Option(help="EUR_USD=FILE or FILE, may be given more than once")] = None,
+    seed: Annotated[int, typer.Option(help="seed of the generated market")] = 1,
+    speed: Annotated[str, typer.Option(help="market seconds per second, or max")] = "",
+    duration: Annotated[str, typer.Option(help="market time, for example 90s, 10m, 8h, 5d")] = "",
+    granularity: Annotated[str, typer.Option(help="length of a bar in the sandbox, for example S30, M1, M5")] = "M1",
+    capital: Annotated[str, typer.Option(help="opening balance")] = "100000",
+    currency: Annotated[str, typer.Option(help="currency of the account")] = "USD",
+    limit: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, for example risk_per_trade_pct=0.25")] = None,
+    db: Annotated[Path | None, typer.Option(help="database file; default: console.sqlite in the data folder")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> int:
+    """Run a session without the console: logs go to stderr, the result to stdout."""
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    chosen = _mode(mode)
+    config = SessionConfig(
+        mode=chosen,
+        instruments=tuple(part.strip() for part in instruments.split(",") if part.strip()),
+        granularity=Granularity.parse(granularity),
+        model_id=model,
+        capital_home=_decimal("--capital", capital),
+        currency=currency,
+        seed=seed,
+        speed=_speed(speed, chosen),
+        duration_s=_duration_s(duration),
+        bars=tuple(_bars_argument(text) for text in bars or ()),
+        limits=limits_from_text(limit or ()),
+    )
+    begun = time.monotonic()
+    prepared = wiring.prepare(config, settings)
+    loaded = time.monotonic()
+    for imported in prepared.imported:
+        typer.echo(imported.summary(), err=True)
+    final = _run(prepared, settings, db)
+    result = _result(final, seconds=time.monotonic() - loaded, loading=loaded - begun)
+    _show(result, as_json)
+    return 0 if final.session_state is SessionState.STOPPED else 1
+
+
+@app.command()
+def setup() -> int:
+    """Make the folders, and train and register the starter model when no trained model exists."""
+    settings = load_settings()
+    for folder in (settings.data_dir, settings.recordings_dir, settings.models_dir):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+    if any(spec.sha256 for spec in wiring.registry(settings).specs()):
+        return 0
+    typer.echo("No trained model yet: training the starter model on the sandbox's own history.", err=True)
+    with typer.progressbar(length=1_000, label="Training", file=sys.stderr) as bar:
+        done = 0
+
+        def progress(share: float, text: str) -> None:
+            nonlocal done
+            bar.label = f"Training ({text})"
+            step = int(share * 1_000) - done
+            bar.update(max(step, 0))
+            done += max(step, 0)
+
+        title = wiring.train_starter_model(settings, progress)
+    typer.echo(f"Registered: {title}.", err=True)
+    return 0
+
+
+@export_app.command("trades")
+def export_trades(
+    out: Annotated[Path, typer.Option(help="file to write")],
+    db: Annotated[Path | None, typer.Option(help="database file")] = None,
+    run: Annotated[int | None, typer.Option(help="only this run; default: every run")] = None,
+) -> int:
+    """Write every trade, open ones too, to a CSV file."""
+    database = db or load_settings().database_path
+    count = write_trades_csv(database, out, run_id=run)
+    typer.echo(f"{count} trades written to {out}.", err=True)
+    return 0
+
+
+@models_app.command("list")
+def list_models() -> int:
+    """List the models with what they need, and what is wrong with unusable ones."""
+    models = wiring.registry(load_settings())
+    for spec in models.specs():
+        served = ", ".join(spec.instruments) or "any instrument"
+        bars = spec.granularity or "any granularity"
+        typer.echo(f"{spec.model_id}: {spec.title}; {spec.lookback_bars} bars of {bars}, {served}")
+    for problem in models.problems():
+        typer.echo(problem, err=True)
+    return 0
+
+
+@bars_app.command("check")
+def check_bars(files: Annotated[list[str], typer.Argument(help="EUR_USD=FILE or FILE")]) -> int:
+    """Read recorded bar files and name every line that would be dropped."""
+    for text in files:
+        imported = wiring.read_recording(*_bars_argument(text))
+        typer.echo(imported.summary())
+        for problem in imported.problems:
+            typer.echo(f"  line {problem.line}: {problem.text}")
+    return 0
+
+
+def _run(prepared: wiring.Prepared, settings: Settings, db: Path | None) -> Snapshot:
+    """Run the session in a node of its own until it ends; Ctrl-C and SIGTERM stop it cleanly."""
+    node = TradingNode(settings, db)
+    previous = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        node.submit(StartSession(command_id="cli-start", config=prepared.config), prepared)
+        while not node.wait_until_idle(0.5):
+            pass
+    except KeyboardInterrupt:
+        node.submit(StopSession(command_id="cli-stop"))
+        node.wait_until_idle(10.0)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        node.stop()
+    final = node.snapshot
+    refused = [verdict for verdict in final.verdicts if verdict.command == "StartSession" and not verdict.accepted]
+    if refused:
+        raise ConfigError(refused[-1].detail)
+    return final
+
+
+def _result(final: Snapshot, *, seconds: float, loading: float) -> dict[str, object]:
+    """Everything a script wants to know about a run; money as decimal strings."""
+    counts = final.counts
+    config = final.config
+    return {
+        "run_id": final.run_id,
+        "mode": config.mode if config else None,
+        "model": config.model_id if config else None,
+        "instruments": list(config.instruments) if config else [],
+        "granularity": config.granularity if config else None,
+        "seed": config.seed if config else None,
+        "state": final.session_state,
+        "reason": final.reason,
+        "bars": counts.bars,
+        "decisions": counts.decisions,
+        "orders": counts.orders,
+        "fills": counts.fills,
+        "trades": counts.trades,
+        "open_trades": len(final.open_trades),
+        "currency": final.currency,
+        "opening_balance": str(final.opening_balance_home),
+        "realized_pl": str(final.realized_pl_home),
+        "financing": str(final.financing_home),
+        "commission": str(final.commission_home),
+        "closing_balance": str(final.balance_home),
+        "unrealized_pl": str(final.unrealized_pl_home),
+        "equity": str(final.equity_home),
+        "max_drawdown_pct": f"{final.max_drawdown_pct:.4f}",
+        "digest": final.digest,
+        "seconds": round(seconds, 3),
+        "loading_seconds": round(loading, 3),
+        "bars_per_second": round(counts.bars / seconds) if seconds > 0 else 0,
+    }
+
+
+def _show(result: dict[str, object], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    for name, value in result.items():
+        typer.echo(f"{name:<18} {value}")
+
+
+def _mode(text: str) -> Mode:
+    if text not in tuple(Mode):
+        raise ConfigError(f"Mode {text!r} is unknown; allowed are {', '.join(Mode)}.")
+    return Mode(text)
+
+
+def _decimal(name: str, text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation as error:
+        raise ConfigError(f"{name} is {text!r}; it must be a number.") from error
+    if not value.is_finite():
+        raise ConfigError(f"{name} is {text!r}; it must be a number.")
+    return value
+
+
+def _speed(text: str, mode: Mode) -> float | None:
+    if text == "max" or (not text and mode is Mode.REPLAY):
+        return None
+    return float(_decimal("--speed", text or "60"))
+
+
+def _duration_s(text: str) -> int | None:
+    if not text:
+        return None
+    match = re.fullmatch(r"(\d{1,9})([smhd]?)", text)
+    if not match:
+        raise ConfigError(f"--duration is {text!r}; it must be like 90s, 10m, 8h or 5d.")
+    return int(match[1]) * _UNITS_S[match[2]]
+
+
+def _bars_argument(text: str) -> tuple[str, str]:
+    match = _BARS_ARGUMENT.match(text)
+    return (match[1], match[2]) if match else ("", text)
+
+
+def _complain(sentence: str, code: int) -> int:
+    typer.echo(sentence, err=True)
+    return code

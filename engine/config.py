@@ -1,0 +1,101 @@
+"""I am the settings: read once from the environment and .env, checked, frozen.
+I may import dotenv, redaction and the domain.
+I must not be read again while running; risk limits are data and not mine.
+My tests are in tests/unit/test_config.py.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TextIO
+
+from dotenv import dotenv_values
+
+from engine.domain.error import ConfigError
+from engine.redaction import RedactionFilter
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_PREFIXES = ("KEEL_", "OANDA_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where Keel keeps its files and how much it logs; relative folders are relative to the working directory."""
+
+    data_dir: Path = field(default=Path("data"), metadata={"key": "KEEL_DATA_DIR"})
+    models_dir: Path = field(default=Path("models"), metadata={"key": "KEEL_MODELS_DIR"})
+    log_level: str = field(default="INFO", metadata={"key": "KEEL_LOG_LEVEL"})
+
+    @property
+    def database_path(self) -> Path:
+        """The console's database."""
+        return self.data_dir / "console.sqlite"
+
+    @property
+    def recordings_dir(self) -> Path:
+        """Where bar files for replay are kept."""
+        return self.data_dir / "history"
+
+    @property
+    def halt_path(self) -> Path:
+        """While this file exists nothing is sent."""
+        return self.data_dir / "HALT"
+
+
+def load_settings(environment: Mapping[str, str] | None = None, env_file: Path = Path(".env")) -> Settings:
+    """Read settings; the environment wins over the file.
+
+    Raises ConfigError that names every unknown KEEL_/OANDA_ key and every bad value at once.
+    """
+    given = dict(os.environ if environment is None else environment)
+    merged = {**_file_values(env_file), **given}
+    known = {item.metadata["key"]: item.name for item in fields(Settings)}
+    ours = {key: value for key, value in merged.items() if key.startswith(_PREFIXES)}
+    problems = [f"Setting {key} is unknown; known are {', '.join(known)}." for key in ours if key not in known]
+    level = ours.get("KEEL_LOG_LEVEL", "INFO").upper()
+    if level not in _LEVELS:
+        problems.append(f"KEEL_LOG_LEVEL is {level!r}; it must be one of {', '.join(_LEVELS)}.")
+    if problems:
+        raise ConfigError(" ".join(problems))
+    return Settings(
+        data_dir=Path(ours.get("KEEL_DATA_DIR") or "data"),
+        models_dir=Path(ours.get("KEEL_MODELS_DIR") or "models"),
+        log_level=level,
+    )
+
+
+def _file_values(env_file: Path) -> dict[str, str]:
+    try:
+        values = dotenv_values(env_file) if env_file.is_file() else {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Settings file {env_file} cannot be read: {error}.") from error
+    return {key: value for key, value in values.items() if value is not None}
+
+
+class _KeyValueFormatter(logging.Formatter):
+    """One line per record: UTC time, level, subsystem, message."""
+
+    default_msec_format = "%s.%03dZ"
+
+    def format(self, record: logging.LogRecord) -> str:
+        subsystem = getattr(record, "subsystem", record.name)
+        line = f"{self.formatTime(record)} {record.levelname:<7} subsystem={subsystem} {record.getMessage()}"
+        return f"{line}\n{record.exc_text}" if record.exc_text else line
+
+
+def configure_logging(level: str, stream: TextIO = sys.stderr) -> None:
+    """Send the engine's log lines to a stream (stderr), redacted; safe to call again."""
+    import time
+
+    handler = logging.StreamHandler(stream)
+    formatter = _KeyValueFormatter(datefmt="%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    handler.addFilter(RedactionFilter())
+    logger = logging.getLogger("engine")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level)
+    logger.propagate = False

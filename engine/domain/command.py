@@ -1,0 +1,147 @@
+"""I am what a person may ask of the engine: one frozen value per request.
+I may import limits, market and error.
+I must not carry secrets, paths to models, or anything that has to be executed.
+My tests are in tests/unit/domain/test_command.py.
+
+Each command carries command_id: made when a form is drawn, so that a double click is one request.
+expected_revision, where present, is the snapshot revision the person was looking at.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from engine.domain.error import ConfigError
+from engine.domain.limits import RiskLimits
+from engine.domain.market import Granularity
+
+CAPITAL_MIN, CAPITAL_MAX = Decimal(100), Decimal(1_000_000_000)
+SPEED_MIN, SPEED_MAX = 0.1, 86_400.0
+
+
+class Mode(StrEnum):
+    """Where prices come from and who fills orders."""
+
+    SANDBOX = "sandbox"
+    REPLAY = "replay"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionConfig:
+    """Everything a session needs to know before it starts.
+
+    capital_home is the opening balance of the simulated account in `currency`; speed multiplies market time
+    (None: as fast as it goes); duration_s is market time (None: until stopped or out of data); bars are
+    (instrument or "", path) pairs of recorded bar files (replay only). Raises ConfigError for the first value
+    that is out of range.
+    """
+
+    mode: Mode = Mode.SANDBOX
+    instruments: tuple[str, ...] = ()
+    granularity: Granularity = Granularity.M1
+    model_id: str = "sma-cross"
+    capital_home: Decimal = Decimal(100_000)
+    currency: str = "USD"
+    seed: int = 1
+    speed: float | None = 60.0
+    duration_s: int | None = None
+    warmup_timeout_s: int = 60
+    bars: tuple[tuple[str, str], ...] = ()
+    limits: RiskLimits = field(default_factory=RiskLimits)
+
+    def __post_init__(self) -> None:
+        if not CAPITAL_MIN <= self.capital_home <= CAPITAL_MAX:
+            raise ConfigError(f"Capital is {self.capital_home}; it must be from {CAPITAL_MIN} to {CAPITAL_MAX}.")
+        if self.speed is not None and not SPEED_MIN <= self.speed <= SPEED_MAX:
+            raise ConfigError(f"Speed is {self.speed:g}; it must be from {SPEED_MIN:g} to {SPEED_MAX:g}, or max.")
+        if self.duration_s is not None and self.duration_s <= 0:
+            raise ConfigError(f"Duration is {self.duration_s} s; it must be more than 0.")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"Seed is {self.seed}; it must be from 0 to {2**63 - 1}.")
+        if self.warmup_timeout_s <= 0:
+            raise ConfigError(f"Warm-up timeout is {self.warmup_timeout_s} s; it must be more than 0.")
+        if len(set(self.instruments)) != len(self.instruments):
+            raise ConfigError(f"Instruments {', '.join(self.instruments)} name one instrument twice.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartSession:
+    """Start a session; refused while one is active."""
+
+    command_id: str
+    config: SessionConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopSession:
+    """End the session; open positions stay at the broker with their stops."""
+
+    command_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseEntries:
+    """Open nothing new; signals may still close what is open, and stops stay in force."""
+
+    command_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeTrading:
+    """Allow entries again after a pause or a halt; refused from a stale page."""
+
+    command_id: str
+    expected_revision: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HaltTrading:
+    """Send nothing more until resumed; open positions stay with their stops."""
+
+    command_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlattenAll:
+    """Halt, then close every position at the market; trading stays halted."""
+
+    command_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosePosition:
+    """Close one instrument's position at the market."""
+
+    command_id: str
+    instrument: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateRiskLimits:
+    """Replace the limits of the running session; refused from a stale page."""
+
+    command_id: str
+    limits: RiskLimits
+    expected_revision: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcknowledgeBreaker:
+    """Release a tripped breaker, with the operator's reason."""
+
+    command_id: str
+    breaker: str
+    reason: str
+
+
+Command = (
+    StartSession
+    | StopSession
+    | PauseEntries
+    | ResumeTrading
+    | HaltTrading
+    | FlattenAll
+    | ClosePosition
+    | UpdateRiskLimits
+    | AcknowledgeBreaker
+)

@@ -1,0 +1,259 @@
+"""I am what has happened: past tense, append-only, the truth from which every table is made.
+I may import the other nouns of the domain.
+I must not change meaning once released: old journals are replayed.
+My tests are in tests/unit/domain/test_event.py.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from engine.domain.command import SessionConfig
+from engine.domain.decision import Decision
+from engine.domain.limits import RiskLimits
+from engine.domain.order import OrderIntent, OrderStatus
+from engine.domain.transaction import (
+    DailyFinancing,
+    Fill,
+    FundsTransferred,
+    OrderCanceled,
+    OrderCreated,
+    OrderRejected,
+)
+
+
+class TradingState(StrEnum):
+    """Which orders may leave: any, only those that lower exposure (for two reasons), or none."""
+
+    ACTIVE = "ACTIVE"
+    PAUSED = "PAUSED"
+    REDUCING = "REDUCING"
+    HALTED = "HALTED"
+
+
+class SessionState(StrEnum):
+    """Where a session is in its life."""
+
+    READY = "READY"
+    WARMING_UP = "WARMING_UP"
+    RUNNING = "RUNNING"
+    DEGRADED = "DEGRADED"
+    STOPPING = "STOPPING"
+    STOPPED = "STOPPED"
+    FAULTED = "FAULTED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStarted:
+    """A run began; amounts in `config.currency`."""
+
+    ts_ns: int
+    config: SessionConfig
+    model_sha256: str
+    opening_balance_home: Decimal
+    engine_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """Our books and the broker's agree; nothing is sent before this."""
+
+    ts_ns: int
+    balance_home: Decimal
+    last_transaction_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmedUp:
+    """Every instrument has its look-back bars."""
+
+    ts_ns: int
+    bars: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionMade:
+    """A closed bar was judged."""
+
+    ts_ns: int
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderInitialized:
+    """An order is about to be sent; committed before the broker hears of it.
+
+    risk_home is what is lost if the stop is hit at its price; command_id is set when a person asked for it.
+    """
+
+    ts_ns: int
+    intent: OrderIntent
+    risk_home: Decimal
+    command_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderUpdated:
+    """An order moved to another status for a reason other than a broker transaction."""
+
+    ts_ns: int
+    client_order_id: str
+    status: OrderStatus
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFilled:
+    """The broker's log shows a fill (ours, a stop's, a target's, a close-out's)."""
+
+    ts_ns: int
+    fill: Fill
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinancingCharged:
+    """The broker's log shows daily financing."""
+
+    ts_ns: int
+    financing: DailyFinancing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundsMoved:
+    """The broker's log shows money paid in or out."""
+
+    ts_ns: int
+    transfer: FundsTransferred
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerOrderCreated:
+    """The broker's log shows a new order (ours or a dependent stop or target)."""
+
+    ts_ns: int
+    order: OrderCreated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerOrderCanceled:
+    """The broker's log shows a cancelled order."""
+
+    ts_ns: int
+    cancel: OrderCanceled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerOrderRejected:
+    """The broker's log shows a rejected order."""
+
+    ts_ns: int
+    reject: OrderRejected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerTripped:
+    """A breaker latched; it stays until acknowledged."""
+
+    ts_ns: int
+    breaker: str
+    value: str
+    limit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerReleased:
+    """The operator released a breaker."""
+
+    ts_ns: int
+    breaker: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradingStateChanged:
+    """Which orders may leave has changed."""
+
+    ts_ns: int
+    state: TradingState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsChanged:
+    """The limits of the running session were replaced."""
+
+    ts_ns: int
+    limits: RiskLimits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandAccepted:
+    """A request took effect."""
+
+    ts_ns: int
+    command_id: str
+    command: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRefused:
+    """A request was refused, with the reason."""
+
+    ts_ns: int
+    command_id: str
+    command: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faulted:
+    """Something unexpected happened; the session stopped trading."""
+
+    ts_ns: int
+    where: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStopped:
+    """A run ended; the figures of the run, amounts in home currency."""
+
+    ts_ns: int
+    reason: str
+    state: SessionState
+    closing_balance_home: Decimal
+    equity_home: Decimal
+    max_drawdown_pct: Decimal
+    bars: int
+    decisions: int
+    orders: int
+    fills: int
+    trades: int
+
+
+Event = (
+    SessionStarted
+    | Reconciled
+    | WarmedUp
+    | DecisionMade
+    | OrderInitialized
+    | OrderUpdated
+    | OrderFilled
+    | FinancingCharged
+    | FundsMoved
+    | BrokerOrderCreated
+    | BrokerOrderCanceled
+    | BrokerOrderRejected
+    | BreakerTripped
+    | BreakerReleased
+    | TradingStateChanged
+    | LimitsChanged
+    | CommandAccepted
+    | CommandRefused
+    | Faulted
+    | SessionStopped
+)
+
+KINDS: dict[str, Any] = {kind.__name__: kind for kind in Event.__args__}

@@ -1,0 +1,285 @@
+"""I am the node: the one thread "trading-session", its command queue, its halt latch and its published snapshot.
+I may import wiring, config and everything below.
+I must not decide anything, nor exist twice in a process or on one database.
+My tests are in tests/unit/test_node.py and tests/ui/test_one_engine.py.
+"""
+
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+import types
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from engine import wiring
+from engine.adapters.clock import monotonic_s, wall_ns
+from engine.config import Settings, configure_logging, load_settings
+from engine.domain.command import Command, SessionConfig, StopSession
+from engine.domain.error import ConfigError, HaltTrading, KeelError
+from engine.domain.event import SessionState
+from engine.domain.market import NS_PER_S
+from engine.session import TradingSession
+from engine.snapshot import Snapshot, Verdict
+
+log = logging.getLogger("engine.node")
+THREAD_NAME = "trading-session"
+QUEUE_MAX = 64
+PUBLISH_S = 0.25
+VERDICTS_SHOWN = 60
+IDLE_S = 1.0
+_HALTING = ("HaltTrading", "FlattenAll")
+
+# An edited source file makes Streamlit import our modules again; this anchor, and the thread registry, outlive that.
+_ANCHOR = sys.modules.setdefault("_keel_anchor", types.ModuleType("_keel_anchor"))
+_ATTACH_LOCK: threading.Lock = _ANCHOR.__dict__.setdefault("attach_lock", threading.Lock())
+
+
+class HaltLatch:
+    """The kill switch: a flag that any thread may set, and the file data/HALT behind it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reason = ""
+
+    def set(self, reason: str) -> None:
+        """Stop every further send."""
+        self._reason = reason
+
+    def engaged(self) -> str | None:
+        """Return why nothing may be sent, or None."""
+        if self._reason:
+            return self._reason
+        return f"the file {self._path.name} exists in the data folder" if os.path.exists(self._path) else None
+
+    def release(self) -> str | None:
+        """Clear the flag; the file has to be removed by hand."""
+        self._reason = ""
+        return self.engaged()
+
+
+class DatabaseLock:
+    """Cross-process ownership of one database; the owner's pid stands beside the lock."""
+
+    def __init__(self, database: Path) -> None:
+        self._lock = FileLock(f"{database}.lock", timeout=0)
+        self._owner = Path(f"{database}.owner")
+
+    def acquire(self) -> None:
+        """Take ownership; raises ConfigError that names the owner's pid, or why the folder cannot be written."""
+        folder = self._owner.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+            self._owner.write_text(json.dumps({"pid": os.getpid()}))
+        except Timeout as error:
+            raise ConfigError(
+                f"The data folder {folder} is in use by process {self._owner_pid()}; stop it first."
+            ) from error
+        except OSError as error:
+            self._lock.release()
+            raise ConfigError(f"The data folder {folder} cannot be written: {error.strerror or error}.") from error
+
+    def release(self) -> None:
+        """Give ownership up."""
+        self._owner.unlink(missing_ok=True)
+        self._lock.release()
+
+    def _owner_pid(self) -> str:
+        try:
+            return str(json.loads(self._owner.read_text())["pid"])
+        except (OSError, ValueError, KeyError):
+            return "unknown"
+
+
+class TradingNode:
+    """Owns the session thread; pages and commands reach the engine through me only."""
+
+    def __init__(self, settings: Settings, database: Path | None = None) -> None:
+        self.settings = settings
+        self.database_path = database or settings.database_path
+        self.latch = HaltLatch(settings.halt_path)
+        self._commands: queue.Queue[tuple[Command, wiring.Prepared | None]] = queue.Queue(QUEUE_MAX)
+        self._wake = threading.Event()
+        self._closing = False
+        self._snapshot = Snapshot()
+        self._session: TradingSession | None = None
+        self._speed: float | None = None
+        self._published_s = 0.0
+        self._idle_verdicts: deque[Verdict] = deque(maxlen=VERDICTS_SHOWN)
+        self._resting = threading.Event()
+        self._resting.set()
+        self._lock = DatabaseLock(self.database_path)
+        self._lock.acquire()
+        self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
+        self._thread.node = self  # type: ignore[attr-defined]  # the registry that survives module reloads
+        self._thread.start()
+
+    @classmethod
+    def attach(cls, settings: Settings | None = None) -> "TradingNode":
+        """Find this process's node, or make it; raises ConfigError when it cannot own the data folder."""
+        with _ATTACH_LOCK:
+            for thread in threading.enumerate():
+                if thread.name == THREAD_NAME and hasattr(thread, "node"):
+                    node: TradingNode = thread.node
+                    return node
+            settings = settings or load_settings()
+            configure_logging(settings.log_level)
+            return cls(settings)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest published picture; one reference, read without a lock."""
+        return self._snapshot
+
+    @property
+    def alive(self) -> bool:
+        """Say whether the session thread runs."""
+        return self._thread.is_alive()
+
+    def submit(self, command: Command, prepared: "wiring.Prepared | None" = None) -> str | None:
+        """Queue a command and return at once: None, or why it was not taken. Halting commands latch at once."""
+        if type(command).__name__ in _HALTING:
+            self.halt(f"{'flatten' if type(command).__name__ == 'FlattenAll' else 'halt'} by the operator")
+        try:
+            self._commands.put_nowait((command, prepared))
+        except queue.Full:
+            return f"The engine has {QUEUE_MAX} commands waiting; try again in a moment."
+        self._resting.clear()
+        self._wake.set()
+        return None
+
+    def halt(self, reason: str = "halt by the operator") -> None:
+        """Set the latch: after this returns at most the request already on the wire is sent."""
+        self.latch.set(reason)
+        self._wake.set()
+
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Block until no command waits and no session is active (True), or until the time is up (False)."""
+        return self._resting.wait(timeout_s)
+
+    def stop(self, timeout_s: float = 10.0) -> bool:
+        """End the session and the thread and give the data folder up; False when the thread did not end in time."""
+        self._closing = True
+        self._wake.set()
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            return False
+        self._lock.release()
+        return True
+
+    def _run(self) -> None:
+        store = None
+        try:
+            while not self._closing:
+                self._wake.clear()
+                commands = self._drain()
+                if self._session is not None:
+                    self._turn([command for command, _ in commands])
+                    continue
+                for command, prepared in commands:
+                    if type(command).__name__ != "StartSession":
+                        self._answer(command, False, "no session is active")
+                        continue
+                    try:
+                        store = store or wiring.open_store(self.database_path)
+                        self._start(command, prepared, store)
+                    except KeelError as error:
+                        self._answer(command, False, str(error))
+                if self._session is None and self._commands.empty():
+                    self._resting.set()
+                    self._wake.wait(IDLE_S)
+            if self._session is not None:
+                self._turn([StopSession(command_id="shutdown")])
+        except Exception as error:  # thread boundary: the console must be able to say that the engine is dead
+            log.exception("the session thread died", extra={"subsystem": "node"})
+            self._snapshot = replace(self._snapshot, session_state=SessionState.FAULTED, reason=f"engine: {error}")
+        finally:
+            if store is not None:
+                store.close()
+
+    def _start(self, command: Command, prepared: "wiring.Prepared | None", store: "wiring.JournalStore") -> None:
+        config: SessionConfig = command.config  # type: ignore[union-attr]
+        if os.path.exists(self.settings.halt_path):
+            raise ConfigError(f"The file {self.settings.halt_path} exists; remove it to allow trading.")
+        self.latch.release()
+        ready = prepared or wiring.prepare(config, self.settings)
+        self._session = wiring.begin(ready, store, self.latch)
+        self._clock = ready.clock
+        self._speed = ready.config.speed
+        self._answer(command, True, f"run {self._session.desk.run_id} started")
+
+    def _turn(self, commands: Sequence[Command]) -> None:
+        session = self._session
+        assert session is not None  # noqa: S101  # narrowed by the caller
+        try:
+            session.step(commands)
+            due_ns = session.next_due_ns()
+            if due_ns is None and not session.finished:
+                session.stop(session.end_reason)
+        except Exception as error:  # session boundary: an unexpected error ends the run, not the console
+            self._fault(session, error)
+            due_ns = None
+        self._publish(session, commands, due_ns)
+        if session.finished:
+            self._session = None
+        elif due_ns is not None:
+            self._clock.wait_until(due_ns, self._wake)
+
+    def _fault(self, session: TradingSession, error: Exception) -> None:
+        text = str(error) or type(error).__name__
+        if not isinstance(error, KeelError):
+            log.exception("unexpected error", extra={"subsystem": "node"})
+            text = f"{type(error).__name__}: {text}"
+        try:
+            session.fault("session", text)
+        except HaltTrading as broken:
+            session.abandon(f"{text} (and the journal cannot be written: {broken})")
+
+    def _publish(self, session: TradingSession, commands: Sequence[Command], due_ns: int | None) -> None:
+        now_s = monotonic_s()
+        calm = now_s - self._published_s < PUBLISH_S and not commands and not session.finished
+        if calm and due_ns is not None and not self._long_wait(due_ns):
+            return
+        try:
+            session.commit()
+        except HaltTrading as error:
+            session.abandon(str(error))
+        self._published_s = now_s
+        fresh = session.snapshot(self._snapshot.revision + 1, wall_ns())
+        verdicts = (*self._idle_verdicts, *fresh.verdicts)[-VERDICTS_SHOWN:]
+        self._snapshot = replace(fresh, verdicts=verdicts)
+
+    def _long_wait(self, due_ns: int) -> bool:
+        """Say whether the next step is so far off that pages should not wait for it."""
+        if self._speed is None:
+            return False
+        return (due_ns - self._clock.now_ns()) / NS_PER_S / self._speed > PUBLISH_S / 4
+
+    def _drain(self) -> list[tuple[Command, "wiring.Prepared | None"]]:
+        taken = []
+        for _ in range(QUEUE_MAX):
+            try:
+                taken.append(self._commands.get_nowait())
+            except queue.Empty:
+                break
+        return taken
+
+    def _answer(self, command: Command, accepted: bool, detail: str) -> None:
+        verdict = Verdict(
+            command_id=command.command_id,
+            command=type(command).__name__,
+            accepted=accepted,
+            detail=detail,
+            ts_ns=wall_ns(),
+        )
+        self._idle_verdicts.append(verdict)
+        shown = self._snapshot
+        verdicts = (*shown.verdicts, verdict)[-VERDICTS_SHOWN:]
+        self._snapshot = replace(shown, revision=shown.revision + 1, verdicts=verdicts)

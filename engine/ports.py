@@ -1,0 +1,199 @@
+"""I am the sockets of the engine: what a clock, a market, a broker, a model and a journal must offer.
+I may import the domain and snapshot.
+I must not hold an implementation.
+My tests are the contract tests in tests/contract, run on every implementation.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from engine.domain.account import Account
+from engine.domain.decision import Prediction, PredictionFault
+from engine.domain.event import Event
+from engine.domain.instrument import Instrument
+from engine.domain.market import Bar, Granularity, Quote
+from engine.domain.order import OrderIntent
+from engine.domain.transaction import Transaction
+from engine.domain.window import BarWindow
+
+
+class Wake(Protocol):
+    """Something that can end a wait early (a threading.Event)."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until woken (True) or until `timeout` seconds have passed (False)."""
+        ...
+
+    def is_set(self) -> bool:
+        """Say whether a wake-up is pending."""
+        ...
+
+
+class Clock(Protocol):
+    """Market time."""
+
+    def now_ns(self) -> int:
+        """Return the present market time."""
+        ...
+
+    def wait_until(self, deadline_ns: int, wake: Wake) -> None:
+        """Return when market time has reached the deadline, or earlier when woken."""
+        ...
+
+
+class MarketData(Protocol):
+    """Quotes and closed bars of the session's instruments."""
+
+    def start(self, instruments: Sequence[str], granularity: Granularity) -> None:
+        """Begin to follow these instruments; bars will be of this granularity."""
+        ...
+
+    def poll(self, now_ns: int) -> Sequence[Quote | Bar]:
+        """Return what became known up to now, oldest first, each item once; quotes before bars of the same time."""
+        ...
+
+    def history(self, instrument: str, count: int) -> Sequence[Bar]:
+        """Return up to `count` newest closed bars known now, oldest first; fewer when fewer exist."""
+        ...
+
+    def next_due_ns(self) -> int | None:
+        """Return when the next item is expected, or None when the data has ended."""
+        ...
+
+
+class BarSource(Protocol):
+    """A stream of finest-grained closed bars for a simulated venue: generated or recorded."""
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Names of the instruments that this source has bars of."""
+        ...
+
+    @property
+    def granularity(self) -> Granularity:
+        """Length of the bars of this source."""
+        ...
+
+    def peek_ns(self) -> int | None:
+        """Return the end time of the next frame, or None when there is none."""
+        ...
+
+    def pop(self) -> Sequence[Bar]:
+        """Return the next frame: every bar that ends at peek_ns(), at most one per instrument."""
+        ...
+
+    def history(self, instrument: str, granularity: Granularity, count: int) -> Sequence[Bar]:
+        """Return up to `count` closed bars that end at or before the last popped frame (or the start)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The broker answered and its transaction log now holds the outcome; ids up to last_transaction_id exist."""
+
+    last_transaction_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSent:
+    """The order surely never reached the broker."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unresolved:
+    """The order may or may not have reached the broker; only its transaction log can tell."""
+
+    reason: str
+
+
+SubmitOutcome = Answered | NotSent | Unresolved
+
+
+class Broker(Protocol):
+    """Who holds the account; its numbered transactions are the truth about money."""
+
+    def account(self) -> Account:
+        """Return the account as the broker sees it; raises RetryLater when it cannot be read now."""
+        ...
+
+    def instruments(self) -> Mapping[str, Instrument]:
+        """Return the tradeable instruments by name."""
+        ...
+
+    def submit(self, intent: OrderIntent) -> SubmitOutcome:
+        """Send one market order, once; what became of it is read from transactions_since."""
+        ...
+
+    def transactions_since(self, transaction_id: int) -> Sequence[Transaction]:
+        """Return every transaction after this id, in id order, none missing; raises RetryLater."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictorSpec:
+    """What a model needs and can serve.
+
+    lookback_bars is the number of closed bars per instrument that one prediction looks at; instruments is the
+    training set (empty: any instrument); instruments_max is its capacity; granularity None means any.
+    """
+
+    model_id: str
+    kind: str
+    title: str
+    features: tuple[str, ...]
+    lookback_bars: int
+    instruments: tuple[str, ...]
+    instruments_max: int
+    granularity: Granularity | None
+    sha256: str
+    threshold: Decimal | None = None
+
+
+class Predictor(Protocol):
+    """A model: rule or trained."""
+
+    @property
+    def spec(self) -> PredictorSpec:
+        """What this model needs and can serve."""
+        ...
+
+    def predict(self, window: BarWindow) -> Prediction | PredictionFault:
+        """Judge one instrument from its newest closed bars; a pure function of the window."""
+        ...
+
+
+class Journal(Protocol):
+    """The append-only record of a run."""
+
+    @property
+    def run_id(self) -> int:
+        """Number of this run; unique for ever in this database."""
+        ...
+
+    def append(self, event: Event) -> None:
+        """Add an event; durable only after commit()."""
+        ...
+
+    def commit(self) -> None:
+        """Make everything appended durable, with its projections, in one transaction; raises HaltTrading."""
+        ...
+
+    def digest(self) -> str:
+        """Hash of every event appended so far; independent of the run number, equal for equal runs."""
+        ...
+
+
+class KillSwitch(Protocol):
+    """The halt latch: anyone may set it, only a person's command in the session's thread releases it."""
+
+    def engaged(self) -> str | None:
+        """Return why nothing may be sent, or None."""
+        ...
+
+    def release(self) -> str | None:
+        """Unlatch at the operator's wish; returns why it stays set (the file data/HALT), or None."""
+        ...

@@ -1,0 +1,117 @@
+"""I am the circuit breakers: each watches the account, trips once and stays tripped until a person releases it.
+I may import the domain.
+I must not change the trading state; the session asks me and does.
+My tests are in tests/unit/risk/test_breakers.py.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from engine.domain.limits import RiskLimits
+
+HUNDRED = Decimal(100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountView:
+    """What a breaker may look at; amounts in home currency, open P/L included in equity."""
+
+    ts_ns: int
+    equity_home: Decimal
+    day_start_home: Decimal
+    peak_home: Decimal
+    limits: RiskLimits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a breaker measures now, in percent, and its limit."""
+
+    value_pct: Decimal
+    limit_pct: Decimal
+
+    @property
+    def over(self) -> bool:
+        """Say whether the limit is reached."""
+        return self.value_pct >= self.limit_pct
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trip:
+    """A breaker that has latched, and what it measured at that moment."""
+
+    breaker: str
+    ts_ns: int
+    reading: Reading
+
+
+class Breaker(Protocol):
+    """One watch on the account."""
+
+    name: str
+
+    def read(self, view: AccountView) -> Reading:
+        """Measure; latching is done by the panel."""
+        ...
+
+
+class DailyLoss:
+    """Loss since the trading day began (17:00 New York), in percent of the equity it began with."""
+
+    name = "daily_loss"
+
+    def read(self, view: AccountView) -> Reading:
+        return Reading(
+            value_pct=_fall_pct(view.day_start_home, view.equity_home), limit_pct=view.limits.daily_loss_pct_max
+        )
+
+
+class SessionDrawdown:
+    """Fall from the session's highest equity, in percent of it."""
+
+    name = "drawdown"
+
+    def read(self, view: AccountView) -> Reading:
+        return Reading(value_pct=_fall_pct(view.peak_home, view.equity_home), limit_pct=view.limits.drawdown_pct_max)
+
+
+DEFAULT_BREAKERS: tuple[Breaker, ...] = (DailyLoss(), SessionDrawdown())
+
+
+class BreakerPanel:
+    """Latches breakers: a tripped one stays tripped until released, whatever the account does."""
+
+    def __init__(self, breakers: Sequence[Breaker] = DEFAULT_BREAKERS) -> None:
+        self.breakers = tuple(breakers)
+        self._trips: dict[str, Trip] = {}
+
+    def update(self, view: AccountView) -> tuple[Trip, ...]:
+        """Measure every untripped breaker and latch those at or over their limit; returns the new trips."""
+        fresh = []
+        for breaker in self.breakers:
+            if breaker.name in self._trips:
+                continue
+            reading = breaker.read(view)
+            if reading.over:
+                fresh.append(Trip(breaker=breaker.name, ts_ns=view.ts_ns, reading=reading))
+        self._trips.update((trip.breaker, trip) for trip in fresh)
+        return tuple(fresh)
+
+    def release(self, name: str) -> bool:
+        """Unlatch; False when it was not tripped."""
+        return self._trips.pop(name, None) is not None
+
+    @property
+    def trips(self) -> tuple[Trip, ...]:
+        """Every latched breaker, in the order they tripped."""
+        return tuple(self._trips.values())
+
+    def trip_of(self, name: str) -> Trip | None:
+        """The latched trip of this breaker, if any."""
+        return self._trips.get(name)
+
+
+def _fall_pct(start: Decimal, now: Decimal) -> Decimal:
+    return (start - now) / start * HUNDRED if start > 0 and now < start else Decimal(0)

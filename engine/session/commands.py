@@ -1,0 +1,171 @@
+"""I am the counter for requests: each command is checked, carried out once, and gets a verdict.
+I may import the domain, ports and the desk.
+I must not refuse a halt or a flatten for staleness, nor do one request twice.
+My tests are in tests/unit/session/test_commands.py.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from engine.domain.command import Command
+from engine.domain.event import BreakerReleased, CommandAccepted, CommandRefused, LimitsChanged, SessionState
+from engine.domain.market import NS_PER_S
+from engine.domain.order import OrderReason
+from engine.ports import Journal, KillSwitch
+from engine.session.decide import exit_intent, may_exit
+from engine.session.desk import Desk
+from engine.session.dispatch import Dispatcher
+from engine.snapshot import Verdict
+
+SEEN_MAX = 1_000
+FLATTEN_RETRY_NS = 5 * NS_PER_S
+ZERO = Decimal(0)
+
+
+class Refusal(Exception):
+    """A command cannot be carried out; the text is the reason shown to the operator."""
+
+
+class CommandDesk:
+    """Carries commands out; handlers are found by class name, which survives a reload of the command's module."""
+
+    def __init__(self, desk: Desk, dispatcher: Dispatcher, journal: Journal, kill: KillSwitch) -> None:
+        self._desk = desk
+        self._kill = kill
+        self._dispatcher = dispatcher
+        self._journal = journal
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._flatten_due_ns = 0
+        self.stop_reason = ""
+        self._handlers: dict[str, Callable[[Any], str]] = {
+            "StopSession": self._stop,
+            "PauseEntries": self._pause,
+            "ResumeTrading": self._resume,
+            "HaltTrading": self._halt,
+            "FlattenAll": self._flatten_all,
+            "ClosePosition": self._close,
+            "UpdateRiskLimits": self._update_limits,
+            "AcknowledgeBreaker": self._acknowledge,
+        }
+
+    def handle(self, command: Command) -> None:
+        """Carry one command out, unless its id was seen before, and record the verdict."""
+        if command.command_id in self._seen:
+            return
+        self._seen[command.command_id] = None
+        if len(self._seen) > SEEN_MAX:
+            self._seen.popitem(last=False)
+        name = type(command).__name__
+        handler = self._handlers.get(name)
+        try:
+            if handler is None:
+                raise Refusal("a session is already active; stop it first")
+            self._verdict(command, True, handler(command))
+        except Refusal as refusal:
+            self._verdict(command, False, str(refusal))
+
+    def flatten(self) -> None:
+        """Close what is still open, again every few seconds until the books are flat."""
+        desk = self._desk
+        if not desk.ledger.held:
+            desk.flattening = None
+            return
+        if desk.now_ns < self._flatten_due_ns:
+            return
+        self._flatten_due_ns = desk.now_ns + FLATTEN_RETRY_NS
+        for instrument in desk.ledger.held:
+            if desk.orders.reserved_units(instrument) == 0:
+                units = -desk.ledger.units(instrument)
+                intent = exit_intent(desk, instrument, units, OrderReason.FLATTEN, desk.now_ns)
+                self._dispatcher.send(intent, ZERO, desk.flattening)
+        desk.mark()
+        if not desk.ledger.held:
+            desk.flattening = None
+
+    def _verdict(self, command: Command, accepted: bool, detail: str) -> None:
+        desk, name = self._desk, type(command).__name__
+        if accepted:
+            self._journal.append(
+                CommandAccepted(ts_ns=desk.now_ns, command_id=command.command_id, command=name, detail=detail)
+            )
+        else:
+            self._journal.append(
+                CommandRefused(ts_ns=desk.now_ns, command_id=command.command_id, command=name, reason=detail)
+            )
+        desk.verdicts.append(
+            Verdict(
+                command_id=command.command_id, command=name, accepted=accepted, detail=detail, ts_ns=desk.now_ns
+            )
+        )
+
+    def _stop(self, command: Any) -> str:
+        self._desk.state = SessionState.STOPPING
+        self.stop_reason = "stopped by the operator"
+        held = len(self._desk.ledger.held)
+        return f"stopping; {held} open position(s) stay with their stops" if held else "stopping; no open position"
+
+    def _pause(self, command: Any) -> str:
+        self._desk.paused = True
+        return "no new entries; open positions keep their stops and may be closed by signals"
+
+    def _resume(self, command: Any) -> str:
+        self._refuse_stale(command.expected_revision)
+        stuck = self._kill.release()
+        if stuck:
+            raise Refusal(f"still halted: {stuck}")
+        self._desk.paused, self._desk.halt_reason, self._desk.flattening = False, "", None
+        trips = ", ".join(trip.breaker for trip in self._desk.panel.trips)
+        return f"entries stay off until these breakers are released: {trips}" if trips else "entries allowed"
+
+    def _halt(self, command: Any) -> str:
+        return "halted; nothing more is sent, open positions keep their stops"
+
+    def _flatten_all(self, command: Any) -> str:
+        self._desk.flattening = command.command_id
+        self._flatten_due_ns = 0
+        before = len(self._desk.ledger.held)
+        self.flatten()
+        left = self._desk.ledger.held
+        if left:
+            return f"halted; NOT FLAT yet: {', '.join(left)} still open, trying again"
+        return f"halted; flat, {before} position(s) closed"
+
+    def _close(self, command: Any) -> str:
+        desk, name = self._desk, command.instrument
+        units = desk.ledger.units(name)
+        if not units:
+            raise Refusal(f"there is no open position in {name}")
+        intent = exit_intent(desk, name, -units, OrderReason.CLOSE_COMMAND, desk.now_ns)
+        if not may_exit(desk, intent):
+            raise Refusal(f"{name} cannot be closed now: halted, stale quote, or another order is unresolved")
+        self._dispatcher.send(intent, ZERO, command.command_id)
+        desk.mark()
+        return f"{name} closed" if not desk.ledger.units(name) else f"{name} NOT closed yet"
+
+    def _update_limits(self, command: Any) -> str:
+        self._refuse_stale(command.expected_revision)
+        if command.limits.atr_period != self._desk.limits.atr_period:
+            raise Refusal("the ATR period sets the look-back and cannot change while a session runs")
+        self._desk.limits = command.limits
+        self._desk.decisive_revision = self._desk.revision + 1
+        self._journal.append(LimitsChanged(ts_ns=self._desk.now_ns, limits=command.limits))
+        return "limits are in force from now on"
+
+    def _acknowledge(self, command: Any) -> str:
+        desk = self._desk
+        if not command.reason.strip():
+            raise Refusal("releasing a breaker needs a reason")
+        if not desk.panel.release(command.breaker):
+            raise Refusal(f"breaker {command.breaker!r} is not tripped")
+        desk.reanchor(command.breaker)
+        self._journal.append(
+            BreakerReleased(ts_ns=desk.now_ns, breaker=command.breaker, reason=command.reason.strip())
+        )
+        return f"breaker {command.breaker} released; it measures from the present equity"
+
+    def _refuse_stale(self, expected_revision: int | None) -> None:
+        """A page that shows an older trading state must not act on it."""
+        if expected_revision is not None and expected_revision < self._desk.decisive_revision:
+            raise Refusal("the page was out of date: the state changed after it was drawn; look again")

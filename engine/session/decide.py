@@ -1,0 +1,175 @@
+"""I am the judgement of one closed bar: prediction, plan, gates, and what to do.
+I may import the domain, ports, sizing, risk and the desk.
+I must not send anything; I return the decision and the order it wants.
+My tests are in tests/unit/session/test_decide.py.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from engine.domain.decision import Action, Decision, Gate, Prediction, PredictionFault
+from engine.domain.event import TradingState
+from engine.domain.market import Bar, Quote
+from engine.domain.order import OrderIntent, OrderReason, client_order_id
+from engine.risk.rules import QuoteAgeRule, QuoteRule, RiskView, assess
+from engine.session.desk import Desk
+from engine.sizing import EntryPlan, plan_entry
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """An order that a decision asks for, and what it loses at its stop in home currency."""
+
+    intent: OrderIntent
+    risk_home: Decimal
+
+
+def decide(desk: Desk, bar: Bar, prediction: Prediction | PredictionFault) -> tuple[Decision, Wanted | None]:
+    """Judge one closed bar: exactly one decision, and at most one order."""
+    held = desk.ledger.units(bar.instrument)
+    if isinstance(prediction, PredictionFault):
+        return _decision(desk, bar, Prediction(direction=0, confidence=0.0), Action.FAULT, prediction.reason), None
+    if prediction.direction == 0:
+        return _decision(desk, bar, prediction, Action.HOLD, "no signal"), None
+    if held and (held > 0) == (prediction.direction > 0):
+        return _decision(desk, bar, prediction, Action.HOLD, f"already {'long' if held > 0 else 'short'}"), None
+    return _enter(desk, bar, prediction, held)
+
+
+def _enter(desk: Desk, bar: Bar, prediction: Prediction, held: Decimal) -> tuple[Decision, Wanted | None]:
+    quote = desk.quotes[bar.instrument]
+    plan = plan_entry(
+        direction=prediction.direction,
+        quote=quote,
+        instrument=desk.instruments[bar.instrument],
+        limits=desk.limits,
+        equity_home=desk.equity_home,
+        window=desk.windows[bar.instrument],
+    )
+    if plan.units == 0:
+        return _refused(desk, bar, prediction, held, (_size_gate(desk, plan, quote, bar.instrument),))
+    intent = _entry_intent(desk, bar, plan, held)
+    gates = assess(intent, risk_view(desk, bar.instrument, plan.risk_home))
+    if not all(gate.passed for gate in gates):
+        return _refused(desk, bar, prediction, held, gates)
+    action = Action.REVERSE if held else Action.ENTER
+    decision = _decision(desk, bar, prediction, action, "all gates passed", gates, intent)
+    return decision, Wanted(intent=intent, risk_home=plan.risk_home)
+
+
+def _refused(
+    desk: Desk, bar: Bar, prediction: Prediction, held: Decimal, gates: tuple[Gate, ...]
+) -> tuple[Decision, Wanted | None]:
+    """No entry; an opposite position is still closed, because the model no longer stands behind it."""
+    reason = "blocked by " + ", ".join(gate.name for gate in gates if not gate.passed)
+    if not held:
+        return _decision(desk, bar, prediction, Action.DENIED, reason, gates), None
+    intent = exit_intent(desk, bar.instrument, -held, OrderReason.EXIT, bar.close_ts_ns)
+    if not may_exit(desk, intent):
+        return _decision(desk, bar, prediction, Action.DENIED, reason, gates), None
+    decision = _decision(desk, bar, prediction, Action.EXIT, f"entry {reason}; position closed", gates, intent)
+    return decision, Wanted(intent=intent, risk_home=ZERO)
+
+
+def may_exit(desk: Desk, intent: OrderIntent) -> bool:
+    """Say whether an order that lowers exposure may leave: not when halted, on a bad quote or on top of another."""
+    view = risk_view(desk, intent.instrument, ZERO)
+    return (
+        view.trading_state is not TradingState.HALTED
+        and view.reserved_units == 0
+        and QuoteRule().check(intent, view).passed
+        and QuoteAgeRule().check(intent, view).passed
+    )
+
+
+def exit_intent(desk: Desk, instrument: str, units: Decimal, reason: OrderReason, bar_ts_ns: int) -> OrderIntent:
+    """Make an order that closes `units` (signed) of a position at the market, without a bound."""
+    return OrderIntent(
+        client_order_id=client_order_id(desk.run_id, instrument, bar_ts_ns, desk.next_order_number()),
+        instrument=instrument,
+        units=units,
+        created_ns=desk.now_ns,
+        reason=reason,
+        reduce_only=True,
+    )
+
+
+def _entry_intent(desk: Desk, bar: Bar, plan: EntryPlan, held: Decimal) -> OrderIntent:
+    """One order closes what is held on the other side and opens the plan: the account nets."""
+    return OrderIntent(
+        client_order_id=client_order_id(desk.run_id, bar.instrument, bar.close_ts_ns, desk.next_order_number()),
+        instrument=bar.instrument,
+        units=plan.units - held,
+        created_ns=desk.now_ns,
+        reason=OrderReason.SIGNAL,
+        price_bound=plan.price_bound,
+        stop_loss=plan.stop_loss,
+        take_profit=plan.take_profit,
+    )
+
+
+def risk_view(desk: Desk, instrument: str, risk_home: Decimal) -> RiskView:
+    """Collect what rules look at for one intent."""
+    others = [name for name in desk.ledger.held if name != instrument]
+    return RiskView(
+        now_ns=desk.now_ns,
+        limits=desk.limits,
+        instrument=desk.instruments[instrument],
+        quote=desk.quotes[instrument],
+        trading_state=desk.trading_state,
+        state_reason=desk.state_reason,
+        equity_home=desk.equity_home,
+        position_units=desk.ledger.units(instrument),
+        reserved_units=desk.orders.reserved_units(instrument),
+        exposure_others_home=desk.ledger.exposure_home(desk.quotes, besides=instrument) + _reserved(desk, instrument),
+        positions_others=len(others),
+        last_entry_ns=desk.last_entry_ns.get(instrument),
+        risk_home=risk_home,
+    )
+
+
+def _reserved(desk: Desk, besides: str) -> Decimal:
+    """Size of what unfinished orders in other instruments may still add, in home currency."""
+    total = ZERO
+    for order in desk.orders.open_orders:
+        name = order.intent.instrument
+        if name != besides and name in desk.quotes:
+            quote = desk.quotes[name]
+            total += abs(order.intent.units - order.filled_units) * quote.mid * quote.home_rate
+    return total
+
+
+def _size_gate(desk: Desk, plan: EntryPlan, quote: Quote, instrument: str) -> Gate:
+    spec = desk.instruments[instrument]
+    per_unit = plan.stop_distance * quote.home_rate
+    value = f"0 units (stop {spec.pips(plan.stop_distance).normalize():f} pips, {per_unit.normalize():f} per unit)"
+    return Gate(name="size", value=value, limit=f"at least {spec.units_min} units", passed=False)
+
+
+def _decision(
+    desk: Desk,
+    bar: Bar,
+    prediction: Prediction,
+    action: Action,
+    reason: str,
+    gates: tuple[Gate, ...] = (),
+    intent: OrderIntent | None = None,
+) -> Decision:
+    quote = desk.quotes[bar.instrument]
+    return Decision(
+        instrument=bar.instrument,
+        bar_ts_ns=bar.open_ts_ns,
+        direction=prediction.direction,
+        confidence=prediction.confidence,
+        bid=quote.bid,
+        ask=quote.ask,
+        equity_home=desk.equity_home,
+        position_units=desk.ledger.units(bar.instrument),
+        action=action,
+        reason=reason,
+        units=intent.units if intent else ZERO,
+        client_order_id=intent.client_order_id if intent else None,
+        gates=gates,
+    )

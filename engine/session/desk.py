@@ -1,0 +1,180 @@
+"""I am the desk: everything one session knows at this moment, changed by the session thread alone.
+I may import the domain, ledger, execution and risk.
+I must not reach outside; I only remember and add up.
+My tests are in tests/unit/session/test_desk.py.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from engine.domain.account import EquityPoint
+from engine.domain.calendar import next_rollover_ns
+from engine.domain.command import SessionConfig
+from engine.domain.decision import Decision
+from engine.domain.event import SessionState, TradingState
+from engine.domain.instrument import Instrument
+from engine.domain.limits import RiskLimits
+from engine.domain.market import Bar, Quote
+from engine.domain.window import BarWindow
+from engine.execution import OrderBook
+from engine.ledger import Ledger
+from engine.risk.breakers import AccountView, BreakerPanel
+from engine.snapshot import Counts, Verdict
+
+ZERO = Decimal(0)
+HUNDRED = Decimal(100)
+BARS_SHOWN = 300
+CURVE_POINTS_MAX = 1_000
+
+
+class EquityCurve:
+    """Equity over the whole session in at most CURVE_POINTS_MAX points: when full, every second one is dropped."""
+
+    def __init__(self) -> None:
+        self._points: list[EquityPoint] = []
+        self._stride = 1
+        self._skipped = 0
+
+    def add(self, ts_ns: int, equity_home: Decimal, balance_home: Decimal) -> None:
+        """Take a point, unless it falls between two kept ones."""
+        self._skipped += 1
+        if self._skipped < self._stride:
+            return
+        self._skipped = 0
+        self._points.append(EquityPoint(ts_ns=ts_ns, equity_home=equity_home, balance_home=balance_home))
+        if len(self._points) >= CURVE_POINTS_MAX:
+            self._points = self._points[::2]
+            self._stride *= 2
+
+    def points(self) -> tuple[EquityPoint, ...]:
+        """Oldest first."""
+        return tuple(self._points)
+
+
+@dataclass(slots=True, kw_only=True)
+class Desk:
+    """State of one session; amounts in home currency, times in market nanoseconds."""
+
+    config: SessionConfig
+    run_id: int
+    currency: str
+    instruments: Mapping[str, Instrument]
+    granularity_ns: int
+    limits: RiskLimits
+    opening_balance_home: Decimal
+    now_ns: int
+    ledger: Ledger = field(default_factory=Ledger)
+    orders: OrderBook = field(default_factory=OrderBook)
+    panel: BreakerPanel = field(default_factory=BreakerPanel)
+    quotes: dict[str, Quote] = field(default_factory=dict)
+    windows: dict[str, BarWindow] = field(default_factory=dict)
+    bars: dict[str, deque[Bar]] = field(default_factory=dict)
+    decisions: deque[Decision] = field(default_factory=lambda: deque(maxlen=100))
+    verdicts: deque[Verdict] = field(default_factory=lambda: deque(maxlen=30))
+    curve: EquityCurve = field(default_factory=EquityCurve)
+    last_entry_ns: dict[str, int] = field(default_factory=dict)
+    state: SessionState = SessionState.WARMING_UP
+    reason: str = ""
+    paused: bool = False
+    halt_reason: str = ""
+    flattening: str | None = None
+    equity_home: Decimal = ZERO
+    peak_home: Decimal = ZERO
+    max_drawdown_pct: Decimal = ZERO
+    day_start_home: Decimal = ZERO
+    day_end_ns: int = 0
+    bars_seen: int = 0
+    decisions_made: int = 0
+    fills_seen: int = 0
+    revision: int = 0
+    decisive_revision: int = 0
+    _order_number: int = 0
+
+    def open_books(self) -> None:
+        """Start counting from the balance that the ledger now holds."""
+        self.equity_home = self.peak_home = self.day_start_home = self.ledger.balance_home
+        self.day_end_ns = next_rollover_ns(self.now_ns)
+
+    def next_order_number(self) -> int:
+        """Number of the next order of this run, from 1."""
+        self._order_number += 1
+        return self._order_number
+
+    @property
+    def trading_state(self) -> TradingState:
+        """Which orders may leave now; the strictest reason wins."""
+        if self.halt_reason:
+            return TradingState.HALTED
+        if self.panel.trips:
+            return TradingState.REDUCING
+        return TradingState.PAUSED if self.paused else TradingState.ACTIVE
+
+    @property
+    def state_reason(self) -> str:
+        """Why the trading state is not ACTIVE, in a few words; empty when it is."""
+        if self.halt_reason:
+            return self.halt_reason
+        if self.panel.trips:
+            return ", ".join(f"breaker {trip.breaker}" for trip in self.panel.trips)
+        return "entries paused by the operator" if self.paused else ""
+
+    def remember(self, bar: Bar) -> None:
+        """Add a closed bar to the look-back buffer and to what pages show."""
+        self.windows[bar.instrument].append(bar)
+        self.bars[bar.instrument].append(bar)
+
+    def reanchor(self, breaker: str) -> None:
+        """Let a released breaker measure from the present equity, else it would trip again at once."""
+        if breaker == "daily_loss":
+            self.day_start_home = self.equity_home
+        elif breaker == "drawdown":
+            self.peak_home = self.equity_home
+
+    def counts(self) -> Counts:
+        """Totals of the run so far."""
+        return Counts(
+            bars=self.bars_seen,
+            decisions=self.decisions_made,
+            orders=self.orders.sent,
+            fills=self.fills_seen,
+            trades=self.ledger.trades_opened,
+        )
+
+    def mark(self) -> bool:
+        """Value open positions at the newest quotes and move peak, drawdown and trading day along.
+
+        Returns whether anything changed that a breaker looks at.
+        """
+        ledger = self.ledger
+        equity = ledger.balance_home
+        if ledger.held:
+            equity += ledger.unrealized_home(self.quotes)
+        new_day = self.now_ns >= self.day_end_ns
+        if new_day:
+            self.day_start_home = self.equity_home
+            self.day_end_ns = next_rollover_ns(self.now_ns)
+        if equity == self.equity_home:
+            return new_day
+        self.equity_home = equity
+        if equity > self.peak_home:
+            self.peak_home = equity
+        else:
+            self.max_drawdown_pct = max(self.max_drawdown_pct, self.drawdown_pct)
+        return True
+
+    @property
+    def drawdown_pct(self) -> Decimal:
+        """Fall from the session's highest equity, in percent of it."""
+        return (self.peak_home - self.equity_home) / self.peak_home * HUNDRED if self.peak_home > 0 else ZERO
+
+    def account_view(self) -> AccountView:
+        """What breakers look at."""
+        return AccountView(
+            ts_ns=self.now_ns,
+            equity_home=self.equity_home,
+            day_start_home=self.day_start_home,
+            peak_home=self.peak_home,
+            limits=self.limits,
+        )

@@ -1,0 +1,102 @@
+"""I am the photographer: I freeze the desk into a snapshot for pages.
+I may import the domain, snapshot and the desk.
+I must not change anything, nor read anything but the desk.
+My tests are in tests/unit/session/test_view.py.
+"""
+
+from decimal import Decimal
+
+from engine.domain.account import Trade
+from engine.risk.breakers import Breaker
+from engine.session.desk import HUNDRED, ZERO, Desk
+from engine.snapshot import BreakerView, PositionView, Snapshot, WarmupRow
+
+
+def take_snapshot(
+    desk: Desk, warmup: tuple[WarmupRow, ...], *, revision: int, published_ns: int, digest: str = ""
+) -> Snapshot:
+    """Freeze the desk; costs grow with instruments and open trades, not with the length of the run."""
+    ledger, quotes = desk.ledger, desk.quotes
+    positions = tuple(_position(desk, name) for name in ledger.held)
+    day_pl = desk.equity_home - desk.day_start_home
+    return Snapshot(
+        revision=revision,
+        ts_ns=desk.now_ns,
+        published_ns=published_ns,
+        session_state=desk.state,
+        trading_state=desk.trading_state,
+        reason=desk.reason or desk.state_reason,
+        run_id=desk.run_id,
+        config=desk.config,
+        limits=desk.limits,
+        currency=desk.currency,
+        opening_balance_home=desk.opening_balance_home,
+        balance_home=ledger.balance_home,
+        equity_home=desk.equity_home,
+        unrealized_pl_home=desk.equity_home - ledger.balance_home,
+        day_pl_home=day_pl,
+        day_pl_pct=day_pl / desk.day_start_home * HUNDRED if desk.day_start_home else ZERO,
+        drawdown_pct=desk.drawdown_pct,
+        max_drawdown_pct=desk.max_drawdown_pct,
+        margin_used_home=ledger.margin_used_home(quotes, desk.instruments),
+        exposure_home=ledger.exposure_home(quotes),
+        risk_home=sum((position.risk_home for position in positions), ZERO),
+        next_bar_ns=(desk.now_ns // desk.granularity_ns + 1) * desk.granularity_ns,
+        positions=positions,
+        open_trades=ledger.open_trades,
+        unresolved_orders=tuple(order.intent.client_order_id for order in desk.orders.open_orders),
+        instruments=tuple(desk.instruments.values()),
+        quotes=tuple(quotes.values()),
+        breakers=tuple(_breaker(desk, breaker) for breaker in desk.panel.breakers),
+        warmup=warmup,
+        bars={name: tuple(bars) for name, bars in desk.bars.items()},
+        equity_curve=desk.curve.points(),
+        decisions=tuple(desk.decisions),
+        verdicts=tuple(desk.verdicts),
+        counts=desk.counts(),
+        realized_pl_home=ledger.realized_pl_home,
+        financing_home=ledger.financing_home,
+        commission_home=ledger.commission_home,
+        digest=digest,
+    )
+
+
+def _position(desk: Desk, name: str) -> PositionView:
+    quote = desk.quotes[name]
+    position = desk.ledger.position(name, quote)
+    trades = desk.ledger.trades_of(name)
+    return PositionView(
+        instrument=name,
+        units=position.units,
+        average_price=position.average_price,
+        price_now=quote.bid if position.units > 0 else quote.ask,
+        unrealized_pl_home=position.unrealized_pl_home,
+        risk_home=desk.ledger.risk_home(name, quote),
+        stop_loss=_common(tuple(trade.stop_loss for trade in trades)),
+        take_profit=_common(tuple(trade.take_profit for trade in trades)),
+        opened_ns=_oldest(trades),
+        trade_ids=tuple(trade.trade_id for trade in trades),
+    )
+
+
+def _common(prices: tuple[Decimal | None, ...]) -> Decimal | None:
+    """The price that all trades share; None when they differ or one has none."""
+    return prices[0] if len(set(prices)) == 1 else None
+
+
+def _oldest(trades: tuple[Trade, ...]) -> int:
+    return min(trade.opened_ns for trade in trades)
+
+
+def _breaker(desk: Desk, breaker: Breaker) -> BreakerView:
+    reading = breaker.read(desk.account_view())
+    trip = desk.panel.trip_of(breaker.name)
+    cause = f"{trip.reading.value_pct:.2f} % reached {trip.reading.limit_pct} %" if trip else ""
+    return BreakerView(
+        name=breaker.name,
+        value=f"{reading.value_pct:.2f} %",
+        limit=f"{reading.limit_pct} %",
+        used_pct=float(reading.value_pct / reading.limit_pct * HUNDRED),
+        tripped_ns=trip.ts_ns if trip else None,
+        cause=cause,
+    )

@@ -1,0 +1,98 @@
+"""I am sizing: from a signal, the risk per trade and the stop's distance to an order with its stop and target.
+I may import the domain.
+I must not check limits (rules do), nor round toward more risk.
+My tests are in tests/unit/test_sizing.py and tests/unit/test_sizing_properties.py.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from engine.domain.instrument import Instrument
+from engine.domain.limits import RiskLimits, StopMode
+from engine.domain.market import Quote
+from engine.domain.window import BarWindow, average_true_range
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryPlan:
+    """An entry as sized: units signed (0: too small to trade), prices in quote currency, risk in home currency.
+
+    risk_home is what is lost from the expected fill price to the stop.
+    """
+
+    units: Decimal
+    stop_loss: Decimal
+    take_profit: Decimal | None
+    price_bound: Decimal | None
+    stop_distance: Decimal
+    risk_home: Decimal
+
+
+def stop_distance(limits: RiskLimits, instrument: Instrument, window: BarWindow) -> Decimal:
+    """Distance from the entry price to the stop, in quote currency, by the session's stop mode."""
+    if limits.stop_mode is StopMode.PIPS:
+        return limits.stop_loss_pips * instrument.pip_size
+    return limits.stop_loss_atr * _atr(limits, window)
+
+
+def target_distance(limits: RiskLimits, instrument: Instrument, window: BarWindow) -> Decimal:
+    """Distance from the entry price to the target, in quote currency; 0 means no target."""
+    if limits.stop_mode is StopMode.PIPS:
+        return limits.take_profit_pips * instrument.pip_size
+    return limits.take_profit_atr * _atr(limits, window)
+
+
+def _atr(limits: RiskLimits, window: BarWindow) -> Decimal:
+    return Decimal(repr(average_true_range(window, limits.atr_period)))
+
+
+def plan_entry(
+    *, direction: int, quote: Quote, instrument: Instrument, limits: RiskLimits, equity_home: Decimal, window: BarWindow
+) -> EntryPlan:
+    """Size an entry in `direction` (+1 buys, -1 sells) so that the stop costs at most the risk per trade.
+
+    Fixed fractional sizing: units = equity x risk % / (distance x home rate), rounded down and cut to the position
+    cap and to the broker's maximum. Stop and target are rounded toward the entry price, the bound toward a better
+    price.
+    """
+    entry = quote.ask if direction > 0 else quote.bid
+    stop = _toward_entry(instrument, entry - direction * stop_distance(limits, instrument, window), direction)
+    distance = abs(entry - stop)
+    budget = equity_home * limits.risk_per_trade_pct / 100
+    size = _size(budget, distance * quote.home_rate, instrument, limits)
+    return EntryPlan(
+        units=direction * size,
+        stop_loss=stop,
+        take_profit=_target(direction, entry, target_distance(limits, instrument, window), instrument),
+        price_bound=_bound(direction, entry, limits, instrument),
+        stop_distance=distance,
+        risk_home=size * distance * quote.home_rate,
+    )
+
+
+def _size(budget_home: Decimal, loss_per_unit_home: Decimal, instrument: Instrument, limits: RiskLimits) -> Decimal:
+    if budget_home <= 0 or loss_per_unit_home <= 0:
+        return ZERO
+    most = min(budget_home / loss_per_unit_home, limits.units_cap(instrument.name), instrument.units_max)
+    units = instrument.round_units_down(most)
+    return units if units >= instrument.units_min else ZERO
+
+
+def _toward_entry(instrument: Instrument, stop: Decimal, direction: int) -> Decimal:
+    return instrument.round_price_up(stop) if direction > 0 else instrument.round_price_down(stop)
+
+
+def _target(direction: int, entry: Decimal, distance: Decimal, instrument: Instrument) -> Decimal | None:
+    if distance <= 0:
+        return None
+    price = entry + direction * distance
+    return instrument.round_price_down(price) if direction > 0 else instrument.round_price_up(price)
+
+
+def _bound(direction: int, entry: Decimal, limits: RiskLimits, instrument: Instrument) -> Decimal | None:
+    if limits.slippage_pips_max == 0:
+        return None
+    price = entry + direction * limits.slippage_pips_max * instrument.pip_size
+    return instrument.round_price_down(price) if direction > 0 else instrument.round_price_up(price)

@@ -1,0 +1,143 @@
+"""I am the snapshot: the frozen picture of the engine that pages and the gateway read.
+I may import the domain.
+I must not change after publication, nor hold a secret.
+My tests are in tests/unit/test_snapshot.py.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from engine.domain.account import EquityPoint, Trade
+from engine.domain.command import SessionConfig
+from engine.domain.decision import Decision
+from engine.domain.event import SessionState, TradingState
+from engine.domain.instrument import Instrument
+from engine.domain.limits import RiskLimits
+from engine.domain.market import Bar, Quote
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmupRow:
+    """How far one instrument's look-back buffer is; age_s is of its newest bar (None: no bar), market seconds."""
+
+    instrument: str
+    have: int
+    need: int
+    age_s: float | None
+    reason: str
+
+    @property
+    def ready(self) -> bool:
+        """Say whether nothing is missing."""
+        return self.have >= self.need and not self.reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionView:
+    """One position with what a trader asks of it; amounts in home currency, risk_home if every stop is hit."""
+
+    instrument: str
+    units: Decimal
+    average_price: Decimal
+    price_now: Decimal
+    unrealized_pl_home: Decimal
+    risk_home: Decimal
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
+    opened_ns: int
+    trade_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerView:
+    """One breaker: what it measures now, its limit, and since when it is tripped (None: it is not)."""
+
+    name: str
+    value: str
+    limit: str
+    used_pct: float
+    tripped_ns: int | None
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The answer to one command."""
+
+    command_id: str
+    command: str
+    accepted: bool
+    detail: str
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Totals of the run so far; bars counts closed bars after warm-up over all instruments."""
+
+    bars: int = 0
+    decisions: int = 0
+    orders: int = 0
+    fills: int = 0
+    trades: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Everything a page may show about the running session without touching the database.
+
+    revision grows with each publication; ts_ns is market time, published_ns the wall clock at publication.
+    digest is set when the run has ended.
+    Amounts are in `currency`; bars holds the newest closed bars per instrument, oldest first.
+    """
+
+    revision: int = 0
+    ts_ns: int = 0
+    published_ns: int = 0
+    session_state: SessionState = SessionState.READY
+    trading_state: TradingState = TradingState.ACTIVE
+    reason: str = ""
+    run_id: int | None = None
+    config: SessionConfig | None = None
+    limits: RiskLimits | None = None
+    currency: str = "USD"
+    opening_balance_home: Decimal = ZERO
+    balance_home: Decimal = ZERO
+    equity_home: Decimal = ZERO
+    unrealized_pl_home: Decimal = ZERO
+    day_pl_home: Decimal = ZERO
+    day_pl_pct: Decimal = ZERO
+    drawdown_pct: Decimal = ZERO
+    max_drawdown_pct: Decimal = ZERO
+    margin_used_home: Decimal = ZERO
+    exposure_home: Decimal = ZERO
+    risk_home: Decimal = ZERO
+    next_bar_ns: int | None = None
+    positions: tuple[PositionView, ...] = ()
+    open_trades: tuple[Trade, ...] = ()
+    unresolved_orders: tuple[str, ...] = ()
+    instruments: tuple[Instrument, ...] = ()
+    quotes: tuple[Quote, ...] = ()
+    breakers: tuple[BreakerView, ...] = ()
+    warmup: tuple[WarmupRow, ...] = ()
+    bars: dict[str, tuple[Bar, ...]] = field(default_factory=dict)
+    equity_curve: tuple[EquityPoint, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    counts: Counts = field(default_factory=Counts)
+    realized_pl_home: Decimal = ZERO
+    financing_home: Decimal = ZERO
+    commission_home: Decimal = ZERO
+    digest: str = ""
+
+    @property
+    def active(self) -> bool:
+        """Say whether a session is going on."""
+        return self.session_state in _ACTIVE
+
+
+_ACTIVE = frozenset(
+    {SessionState.WARMING_UP, SessionState.RUNNING, SessionState.DEGRADED, SessionState.STOPPING}
+)

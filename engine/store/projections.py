@@ -1,0 +1,363 @@
+"""I am the tables made from events: decisions, orders, fills, trades, positions and the figures of a run.
+I may import the domain, and codec, rows and schema of my own floor.
+I must not read anything but the events themselves, so that every table can be made again from them.
+My tests are in tests/unit/store/test_projections.py and test_rebuild.py.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from sqlite_utils import Database
+
+from engine.domain.error import ConfigError, HaltTrading
+from engine.domain.event import (
+    BreakerReleased,
+    BreakerTripped,
+    BrokerOrderCanceled,
+    BrokerOrderCreated,
+    BrokerOrderRejected,
+    CommandAccepted,
+    CommandRefused,
+    DecisionMade,
+    Event,
+    FinancingCharged,
+    FundsMoved,
+    OrderFilled,
+    OrderInitialized,
+    OrderUpdated,
+    SessionStarted,
+    SessionState,
+    SessionStopped,
+)
+from engine.domain.order import OrderStatus
+from engine.domain.transaction import Fill
+from engine.store.codec import RunDigest, decode, encode
+from engine.store.rows import (
+    ZERO,
+    OrderState,
+    Row,
+    Tally,
+    TradeState,
+    closings,
+    decision_row,
+    exit_reason,
+    fill_row,
+    transaction_row,
+)
+from engine.store.schema import COLUMNS
+
+REBUILD_BATCH = 5_000
+
+# What makes a row of these tables the same row when it is written again.
+_KEYS = {
+    "orders": ("seq",),
+    "trades": ("seq",),
+    "breakers": ("seq",),
+    "positions": ("run_id", "instrument"),
+    "metrics": ("run_id", "name"),
+}
+
+
+def insert_sql(table: str) -> str:
+    """Write the statement that adds one row to a table, or replaces it where rows may be written again."""
+    columns, keys = COLUMNS[table], _KEYS.get(table)
+    marks = ", ".join("?" * len(columns))
+    insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - names of our own schema
+    if keys is None:
+        return insert
+    changes = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in keys)
+    return f"{insert} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}"
+
+
+_SQL = {table: insert_sql(table) for table in COLUMNS}
+
+_START_RUN = """UPDATE runs SET mode = :mode, started_ns = :started_ns, instruments = :instruments,
+    granularity = :granularity, model_id = :model_id, model_sha256 = :model_sha256, seed = :seed, currency = :currency,
+    opening_balance_home = :opening_balance_home, config = :config WHERE run_id = :run_id"""
+
+_STOP_RUN = """UPDATE runs SET status = :status, ended_ns = :ended_ns, closing_balance_home = :closing_balance_home,
+    equity_home = :equity_home, max_drawdown_pct = :max_drawdown_pct, bars = :bars, decisions = :decisions,
+    orders = :orders, fills = :fills, trades = :trades, reason = :reason, digest = :digest WHERE run_id = :run_id"""
+
+_ABORT_RUN = """UPDATE runs SET status = 'ABORTED', reason = 'The process ended before the session was stopped.',
+    ended_ns = (SELECT ts_ns FROM events WHERE run_id = runs.run_id ORDER BY seq DESC LIMIT 1),
+    closing_balance_home = coalesce((SELECT balance_home FROM transactions WHERE run_id = runs.run_id
+        AND balance_home IS NOT NULL ORDER BY transaction_id DESC LIMIT 1), opening_balance_home),
+    equity_home = (SELECT equity_home FROM decisions WHERE run_id = runs.run_id ORDER BY seq DESC LIMIT 1),
+    decisions = (SELECT count(*) FROM decisions WHERE run_id = runs.run_id),
+    orders = (SELECT count(*) FROM orders WHERE run_id = runs.run_id),
+    fills = (SELECT count(*) FROM fills WHERE run_id = runs.run_id),
+    trades = (SELECT count(*) FROM trades WHERE run_id = runs.run_id) WHERE run_id = ?"""
+
+_FORGET_RUNS = """UPDATE runs SET status = 'RUNNING', mode = NULL, started_ns = NULL, ended_ns = NULL,
+    instruments = NULL, granularity = NULL, model_id = NULL, model_sha256 = NULL, seed = NULL, currency = NULL,
+    opening_balance_home = NULL, closing_balance_home = NULL, equity_home = NULL, max_drawdown_pct = NULL, bars = NULL,
+    decisions = NULL, orders = NULL, fills = NULL, trades = NULL, reason = NULL, config = NULL, digest = NULL"""
+
+
+class Projector:
+    """Turns the events of one run into rows, in order; remembers only what is still open."""
+
+    def __init__(self, run_id: int) -> None:
+        self.run_id = run_id
+        self.digest = RunDigest(run_id)
+        self._orders: dict[str, OrderState] = {}
+        self._trades: dict[str, TradeState] = {}
+        self._trips: dict[str, Row] = {}
+        self._tally = Tally()
+        self._decisions: list[Row] = []
+        self._added: dict[str, list[Row]] = {"fills": [], "transactions": [], "commands": []}
+        self._changed: dict[str, dict[object, Row]] = {table: {} for table in _KEYS}
+        self._run_changes: list[tuple[str, dict[str, object]]] = []
+
+    def apply(self, seq: int, event: Event, payload: bytes) -> None:
+        """Take in one event, given with its encoding; raises HaltTrading when it closes what was never opened."""
+        self.digest.add(event, payload)
+        if isinstance(event, DecisionMade):
+            self._decisions.append(decision_row(seq, self.run_id, event.ts_ns, event.decision))
+        elif type(event) in _HANDLERS:
+            _HANDLERS[type(event)](self, seq, event)
+
+    def write(self, conn: sqlite3.Connection) -> None:
+        """Write the rows that are new or changed since clear(), inside the caller's transaction."""
+        self.digest.settle()
+        conn.executemany(_SQL["decisions"], self._decisions)
+        for table, added in self._added.items():
+            conn.executemany(_SQL[table], added)
+        for table, changed in self._changed.items():
+            conn.executemany(_SQL[table], changed.values())
+        for statement, values in self._run_changes:
+            conn.execute(statement, {"run_id": self.run_id, **values})
+
+    def clear(self) -> None:
+        """Forget the rows that have been committed."""
+        self._decisions.clear()
+        for added in self._added.values():
+            added.clear()
+        for changed in self._changed.values():
+            changed.clear()
+        self._run_changes.clear()
+
+    def _start(self, _seq: int, event: SessionStarted) -> None:
+        config = event.config
+        values: dict[str, object] = {
+            "mode": str(config.mode),
+            "started_ns": event.ts_ns,
+            "instruments": ",".join(config.instruments),
+            "granularity": str(config.granularity),
+            "model_id": config.model_id,
+            "model_sha256": event.model_sha256,
+            "seed": config.seed,
+            "currency": config.currency,
+            "opening_balance_home": str(event.opening_balance_home),
+            "config": encode(config).decode(),
+        }
+        self._run_changes.append((_START_RUN, values))
+
+    def _stop(self, _seq: int, event: SessionStopped) -> None:
+        values: dict[str, object] = {
+            "status": "FAULTED" if event.state is SessionState.FAULTED else "STOPPED",
+            "ended_ns": event.ts_ns,
+            "closing_balance_home": str(event.closing_balance_home),
+            "equity_home": str(event.equity_home),
+            "max_drawdown_pct": str(event.max_drawdown_pct),
+            "bars": event.bars,
+            "decisions": event.decisions,
+            "orders": event.orders,
+            "fills": event.fills,
+            "trades": event.trades,
+            "reason": event.reason,
+            "digest": self.digest.hexdigest(),
+        }
+        self._run_changes.append((_STOP_RUN, values))
+        for name, value in self._tally.metrics(event.max_drawdown_pct).items():
+            self._changed["metrics"][name] = (self.run_id, name, value)
+
+    def _initialize(self, seq: int, event: OrderInitialized) -> None:
+        self._keep(
+            OrderState(
+                seq=seq,
+                intent=event.intent,
+                risk_home=event.risk_home,
+                command_id=event.command_id,
+                status=OrderStatus.INITIALIZED,
+                status_ns=event.ts_ns,
+            )
+        )
+
+    def _update(self, _seq: int, event: OrderUpdated) -> None:
+        order = self._orders.get(event.client_order_id)
+        if order:
+            self._keep(replace(order, status=event.status, status_ns=event.ts_ns, detail=event.detail))
+
+    def _create(self, seq: int, event: BrokerOrderCreated) -> None:
+        self._added["transactions"].append(transaction_row(seq, self.run_id, event.order))
+        order = self._orders.get(event.order.client_order_id or "")
+        if order:
+            self._keep(replace(order, broker_order_id=event.order.order_id))
+
+    def _cancel(self, seq: int, event: BrokerOrderCanceled) -> None:
+        self._added["transactions"].append(transaction_row(seq, self.run_id, event.cancel))
+        self._end_order(event.cancel.client_order_id, OrderStatus.CANCELED, event.ts_ns, event.cancel.reason)
+
+    def _reject(self, seq: int, event: BrokerOrderRejected) -> None:
+        self._added["transactions"].append(transaction_row(seq, self.run_id, event.reject))
+        self._end_order(event.reject.client_order_id, OrderStatus.REJECTED, event.ts_ns, event.reject.reason)
+
+    def _end_order(self, client_order_id: str | None, status: OrderStatus, ts_ns: int, detail: str) -> None:
+        order = self._orders.get(client_order_id or "")
+        if order:
+            self._keep(replace(order, status=status, status_ns=ts_ns, detail=detail))
+
+    def _keep(self, order: OrderState) -> None:
+        """Note an order's new state; a filled one can change no more and is let go, so memory does not grow."""
+        client_order_id = order.intent.client_order_id
+        self._changed["orders"][order.seq] = order.row(self.run_id)
+        if order.status is OrderStatus.FILLED:
+            self._orders.pop(client_order_id, None)
+        else:
+            self._orders[client_order_id] = order
+
+    def _fill(self, seq: int, event: OrderFilled) -> None:
+        fill = event.fill
+        order = self._orders.get(fill.client_order_id or "")
+        reason = exit_reason(fill, order.intent.reason if order else None)
+        for part in closings(fill):
+            self._hold(self._trade(part.trade_id, fill.transaction_id).closed(part, fill.ts_ns, reason))
+        if fill.opened:
+            self._hold(TradeState.opened(seq, fill, fill.opened, order.risk_home if order else None))
+        if order:
+            self._keep(order.filled(fill))
+        self._added["fills"].append(fill_row(seq, self.run_id, fill))
+        self._added["transactions"].append(transaction_row(seq, self.run_id, fill))
+        self._count(fill)
+        self._net(fill.instrument, fill.ts_ns)
+
+    def _count(self, fill: Fill) -> None:
+        tally = self._tally
+        self._tally = replace(
+            tally,
+            realized_pl_home=tally.realized_pl_home + sum((part.realized_pl_home for part in closings(fill)), ZERO),
+            financing_home=tally.financing_home + sum((part.financing_home for part in closings(fill)), ZERO),
+            commission_home=tally.commission_home + fill.commission_home,
+        )
+
+    def _trade(self, trade_id: str, transaction_id: int) -> TradeState:
+        trade = self._trades.get(trade_id)
+        if trade is None:
+            raise HaltTrading(f"Broker transaction {transaction_id} names trade {trade_id}, which is not open here.")
+        return trade
+
+    def _hold(self, trade: TradeState) -> None:
+        """Note a trade's new state; a closed one is counted and let go."""
+        self._changed["trades"][trade.seq] = trade.row(self.run_id)
+        if trade.exit_ns is None:
+            self._trades[trade.trade_id] = trade
+        else:
+            del self._trades[trade.trade_id]
+            self._tally = self._tally.ended(trade, trade.exit_ns)
+
+    def _net(self, instrument: str, ts_ns: int) -> None:
+        held = [trade for trade in self._trades.values() if trade.instrument == instrument]
+        units = sum((trade.units_open for trade in held), ZERO)
+        cost = sum((trade.units_open * trade.entry_price for trade in held), ZERO)
+        average_price = str(cost / units) if units else None
+        self._changed["positions"][instrument] = (self.run_id, instrument, str(units), average_price, ts_ns)
+
+    def _finance(self, seq: int, event: FinancingCharged) -> None:
+        financing = event.financing
+        for part in financing.trades:
+            trade = self._trade(part.trade_id, financing.transaction_id)
+            self._hold(replace(trade, financing_home=trade.financing_home + part.financing_home))
+        paid = self._tally.financing_home + financing.financing_home
+        self._tally = replace(self._tally, financing_home=paid)
+        self._added["transactions"].append(transaction_row(seq, self.run_id, financing))
+
+    def _transfer(self, seq: int, event: FundsMoved) -> None:
+        self._added["transactions"].append(transaction_row(seq, self.run_id, event.transfer))
+
+    def _trip(self, seq: int, event: BreakerTripped) -> None:
+        trip = (self.run_id, event.breaker, event.ts_ns, event.value, event.limit, None, None, seq)
+        self._trips[event.breaker] = self._changed["breakers"][seq] = trip
+
+    def _release(self, _seq: int, event: BreakerReleased) -> None:
+        trip = self._trips.pop(event.breaker, None)
+        if trip:
+            self._changed["breakers"][trip[-1]] = (*trip[:5], event.ts_ns, event.reason, trip[-1])
+
+    def _accept(self, seq: int, event: CommandAccepted) -> None:
+        row = (self.run_id, event.command_id, event.command, 1, event.detail, event.ts_ns, seq)
+        self._added["commands"].append(row)
+
+    def _refuse(self, seq: int, event: CommandRefused) -> None:
+        row = (self.run_id, event.command_id, event.command, 0, event.reason, event.ts_ns, seq)
+        self._added["commands"].append(row)
+
+
+_HANDLERS: dict[type, Callable[[Projector, int, Any], None]] = {
+    SessionStarted: Projector._start,
+    SessionStopped: Projector._stop,
+    OrderInitialized: Projector._initialize,
+    OrderUpdated: Projector._update,
+    OrderFilled: Projector._fill,
+    FinancingCharged: Projector._finance,
+    FundsMoved: Projector._transfer,
+    BrokerOrderCreated: Projector._create,
+    BrokerOrderCanceled: Projector._cancel,
+    BrokerOrderRejected: Projector._reject,
+    BreakerTripped: Projector._trip,
+    BreakerReleased: Projector._release,
+    CommandAccepted: Projector._accept,
+    CommandRefused: Projector._refuse,
+}
+
+
+def abort_left_over_runs(conn: sqlite3.Connection) -> None:
+    """Mark runs that were never stopped as ABORTED, with what is known of them, inside the caller's transaction."""
+    for (run_id,) in conn.execute("SELECT run_id FROM runs WHERE status = 'RUNNING'").fetchall():
+        conn.execute(_ABORT_RUN, (run_id,))
+
+
+def rebuild(db: Database) -> int:
+    """Make every table again from the events, in one transaction; returns the number of events.
+
+    Raises ConfigError naming the first event that cannot be read, and then has changed nothing.
+    """
+    with db.atomic():
+        aborted = db.execute("SELECT run_id FROM runs WHERE status = 'ABORTED'").fetchall()
+        for table in COLUMNS.keys() - {"events"}:
+            db.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own schema
+        db.execute(_FORGET_RUNS)
+        count = _replay(db.conn)
+        for (run_id,) in aborted:
+            db.execute(_ABORT_RUN, (run_id,))
+    return count
+
+
+def _replay(conn: sqlite3.Connection) -> int:
+    projectors: dict[int, Projector] = {}
+    count = 0
+    for seq, run_id, kind, payload in conn.execute("SELECT seq, run_id, kind, payload FROM events ORDER BY seq"):
+        if run_id not in projectors:
+            projectors[run_id] = Projector(run_id)
+        projectors[run_id].apply(seq, _read(seq, kind, payload), payload.encode())
+        count += 1
+        if count % REBUILD_BATCH == 0:
+            _flush(projectors.values(), conn)
+    _flush(projectors.values(), conn)
+    return count
+
+
+def _flush(projectors: Iterable[Projector], conn: sqlite3.Connection) -> None:
+    for projector in projectors:
+        projector.write(conn)
+        projector.clear()
+
+
+def _read(seq: int, kind: str, payload: str) -> Event:
+    try:
+        return decode(kind, payload)
+    except ValueError as error:
+        raise ConfigError(f"Event {seq} of the journal cannot be read: {error}.") from error

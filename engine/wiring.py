@@ -1,0 +1,246 @@
+"""I am the composition root: from a configuration to a session with its clock, market, broker, model and journal.
+I may import everything below me; I am the only room that names adapters.
+I must not decide, loop or keep state.
+My tests are in tests/unit/test_wiring.py.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engine import __version__
+from engine.adapters.clock import PacedClock, wall_ns
+from engine.adapters.history.csv_bars import ImportedBars, read_bars
+from engine.adapters.history.market_data import RecordedBars
+from engine.adapters.sim.broker import SimBroker
+from engine.adapters.sim.instruments import CATALOGUE
+from engine.adapters.sim.market import DEFAULT_START_NS, GeneratedMarket
+from engine.adapters.sim.market_data import SimMarketData
+from engine.config import Settings
+from engine.domain.command import Mode, SessionConfig
+from engine.domain.error import ConfigError
+from engine.domain.instrument import Instrument
+from engine.domain.market import Bar, Granularity
+from engine.ports import BarSource, Broker, Clock, KillSwitch, MarketData, Predictor
+from engine.prediction.registry import ModelRegistry, incompatibility
+from engine.prediction.training import STARTER_ID, train_starter
+from engine.session import TradingSession
+from engine.session.loop import SessionParts
+from engine.store.journal import JournalStore, open_journal
+
+DEFAULT_INSTRUMENTS = ("EUR_USD", "GBP_USD", "USD_JPY", "AUD_USD")
+STARTER_BARS = 6_000
+_HOME_CURRENCIES = ("USD", "EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD")
+STARTER_SEED = 20_250_106
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """One bar file in the recordings folder, as the Session page lists it; problem is empty when it can be used."""
+
+    name: str
+    path: Path
+    instrument: str
+    granularity: Granularity | None
+    bars: int
+    first_ns: int
+    last_ns: int
+    dropped: int
+    summary: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A session that can start: everything was checked and loaded, and nothing has been written yet."""
+
+    config: SessionConfig
+    clock: Clock
+    market_data: MarketData
+    broker: Broker
+    predictor: Predictor
+    instruments: Mapping[str, Instrument]
+    imported: tuple[ImportedBars, ...]
+
+
+def catalogue() -> Mapping[str, Instrument]:
+    """Instruments that the simulated venue offers."""
+    return CATALOGUE
+
+
+def registry(settings: Settings) -> ModelRegistry:
+    """Models in the models folder, and the rule baselines."""
+    return ModelRegistry(settings.models_dir)
+
+
+def default_config(settings: Settings) -> SessionConfig:
+    """What Start does when nothing was configured: the sandbox with the starter model, or the SMA cross without it."""
+    known = {spec.model_id: spec for spec in registry(settings).specs()}
+    starter = known.get(STARTER_ID)
+    if starter is None:
+        return SessionConfig(instruments=DEFAULT_INSTRUMENTS)
+    return SessionConfig(instruments=starter.instruments, model_id=STARTER_ID)
+
+
+def prepare(config: SessionConfig, settings: Settings) -> Prepared:
+    """Check and load everything that a session needs; raises ConfigError, writes nothing."""
+    imported = _imported(config)
+    config = _with_instruments(config, imported)
+    models = registry(settings)
+    reason = incompatibility(models.spec(config.model_id), config.instruments, config.granularity)
+    if reason:
+        raise ConfigError(reason)
+    predictor = models.load(config.model_id)
+    lookback = max(predictor.spec.lookback_bars, config.limits.atr_period + 1)
+    source, start_ns = _source(config, imported, lookback)
+    traded = {name: CATALOGUE[name] for name in source.instruments}
+    broker = SimBroker(instruments=traded, currency=config.currency, balance=config.capital_home, start_ns=start_ns)
+    return Prepared(
+        config=config,
+        clock=PacedClock(start_ns, config.speed),
+        market_data=SimMarketData(source=source, broker=broker),
+        broker=broker,
+        predictor=predictor,
+        instruments=traded,
+        imported=imported,
+    )
+
+
+def check(config: SessionConfig, settings: Settings) -> str | None:
+    """Say why this configuration cannot start, in one sentence, or None; loads no model."""
+    try:
+        imported = _imported(config)
+        config = _with_instruments(config, imported)
+        spec = registry(settings).spec(config.model_id)
+    except ConfigError as error:
+        return str(error)
+    return incompatibility(spec, config.instruments, config.granularity)
+
+
+def open_store(database: Path) -> JournalStore:
+    """Open (or create) a database for writing; raises ConfigError."""
+    return open_journal(database, wall_ns=wall_ns)
+
+
+def begin(prepared: Prepared, store: JournalStore, kill: KillSwitch) -> TradingSession:
+    """Start the prepared session on a new run of this database."""
+    return TradingSession(
+        SessionParts(
+            config=prepared.config,
+            clock=prepared.clock,
+            market_data=prepared.market_data,
+            broker=prepared.broker,
+            predictor=prepared.predictor,
+            journal=store.begin_run(),
+            kill=kill,
+            instruments=prepared.instruments,
+            engine_version=__version__,
+        )
+    )
+
+
+def recordings(settings: Settings) -> tuple[Recording, ...]:
+    """List the bar files in the recordings folder, unusable ones with the reason."""
+    folder = settings.recordings_dir
+    paths = sorted(path for path in folder.glob("*.csv*") if path.is_file()) if folder.is_dir() else []
+    return tuple(_recording(path) for path in paths)
+
+
+def import_recording(settings: Settings, name: str, data: bytes) -> Recording:
+    """Check an uploaded bar file and keep it in the recordings folder; raises ConfigError and keeps nothing."""
+    safe = Path(name).name
+    if safe != name or not safe.endswith((".csv", ".csv.gz")) or safe.startswith("."):
+        raise ConfigError(f"File name {name!r} is not a plain name that ends in .csv or .csv.gz.")
+    folder = settings.recordings_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    target, draft = folder / safe, folder / f".incoming-{safe}"
+    try:
+        draft.write_bytes(data)
+        recording = _recording(draft, safe)
+        if recording.problem:
+            raise ConfigError(recording.problem)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return replace(recording, path=target)
+
+
+def train_starter_model(settings: Settings, progress: Callable[[float, str], None]) -> str:
+    """Train the starter model on the sandbox's own history and register it; returns its title."""
+    source = GeneratedMarket(STARTER_SEED, DEFAULT_INSTRUMENTS)
+    bars: dict[str, Sequence[Bar]] = {}
+    for number, name in enumerate(DEFAULT_INSTRUMENTS):
+        progress(0.3 * number / len(DEFAULT_INSTRUMENTS), f"history of {name}")
+        bars[name] = source.history(name, Granularity.M1, STARTER_BARS)
+    settings.models_dir.mkdir(parents=True, exist_ok=True)
+    spec = train_starter(
+        bars, settings.models_dir, lambda share, text: progress(0.3 + 0.7 * share, text), clock_ns=wall_ns
+    )
+    return spec.title
+
+
+def _source(config: SessionConfig, imported: Sequence[ImportedBars], lookback: int) -> tuple[BarSource, int]:
+    if config.mode is Mode.REPLAY:
+        recorded = RecordedBars(imported, lookback)
+        return recorded, recorded.start_ns
+    names = (*config.instruments, *_conversion_instruments(config.instruments, config.currency))
+    return GeneratedMarket(config.seed, names), DEFAULT_START_NS
+
+
+def _conversion_instruments(instruments: Sequence[str], currency: str) -> tuple[str, ...]:
+    """Instruments beyond the chosen ones whose quotes turn P/L and size into the account's currency."""
+    currencies = dict.fromkeys(part for name in instruments for part in name.split("_"))
+    pairs = ((f"{one}_{currency}", f"{currency}_{one}") for one in currencies if one != currency)
+    found = (next((name for name in pair if name in CATALOGUE), "") for pair in pairs)
+    return tuple(name for name in found if name and name not in instruments)
+
+
+def _imported(config: SessionConfig) -> tuple[ImportedBars, ...]:
+    if config.mode is not Mode.REPLAY:
+        if config.bars:
+            raise ConfigError("Bar files belong to mode replay; mode sandbox makes its own market.")
+        return ()
+    if not config.bars:
+        raise ConfigError("Mode replay needs at least one bar file (--bars EUR_USD=FILE).")
+    return tuple(read_bars(Path(path), name or None, known=CATALOGUE) for name, path in config.bars)
+
+
+def _with_instruments(config: SessionConfig, imported: Sequence[ImportedBars]) -> SessionConfig:
+    """Fill in what the bar files say, and check every name."""
+    offered = tuple(item.instrument for item in imported) if imported else tuple(CATALOGUE)
+    chosen = config.instruments or (offered if imported else DEFAULT_INSTRUMENTS)
+    unknown = [name for name in chosen if name not in offered]
+    if config.currency not in _HOME_CURRENCIES:
+        raise ConfigError(f"Currency {config.currency!r} is unknown; allowed are {', '.join(_HOME_CURRENCIES)}.")
+    if unknown:
+        what = "has no bar file" if imported else "is unknown"
+        raise ConfigError(f"Instrument {unknown[0]} {what}; available are {', '.join(offered)}.")
+    granularity = imported[0].granularity if imported else config.granularity
+    return replace(config, instruments=tuple(chosen), granularity=granularity)
+
+
+def _recording(path: Path, name: str | None = None) -> Recording:
+    shown = name or path.name
+    empty = {"granularity": None, "bars": 0, "first_ns": 0, "last_ns": 0, "dropped": 0, "summary": ""}
+    try:
+        bars = read_bars(path, None, known=CATALOGUE)
+    except ConfigError as error:
+        text = str(error).replace(path.name, shown)
+        return Recording(name=shown, path=path, instrument="", problem=text, **empty)  # type: ignore[arg-type]
+    return Recording(
+        name=shown,
+        path=path,
+        instrument=bars.instrument,
+        granularity=bars.granularity,
+        bars=len(bars.bars),
+        first_ns=bars.bars[0].open_ts_ns,
+        last_ns=bars.bars[-1].close_ts_ns,
+        dropped=bars.dropped,
+        summary=bars.summary(),
+        problem="",
+    )
+
+
+def read_recording(instrument: str, path: str) -> ImportedBars:
+    """Read one bar file as a replay would; raises ConfigError."""
+    return read_bars(Path(path), instrument or None, known=CATALOGUE)

@@ -1,0 +1,354 @@
+"""I am the overview: what the session is worth, holds, risks and last decided, on one page.
+I may import streamlit, pandas, the domain, snapshot, node, the read-only queries and the parts.
+I must not write anything, nor build figures that have not changed.
+My tests are in tests/ui/test_overview.py.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from streamlit import column_config as column
+
+from engine.domain.command import AcknowledgeBreaker
+from engine.domain.decision import Decision
+from engine.domain.event import SessionState, TradingState
+from engine.domain.instrument import Instrument
+from engine.node import TradingNode
+from engine.snapshot import BreakerView, PositionView, Snapshot
+from engine.store import queries
+from pages.parts import confirm, figures, formats, frame, live_chart, tables
+from pages.parts.figures import RoundTrip
+
+CLOSED_TRADES_MAX = 200
+DECISIONS_SHOWN = 12
+CANDLES_HEIGHT, EQUITY_HEIGHT = 420, 300
+ARROWS = {1: "▲", 0: "-", -1: "▼"}
+HUNDRED = Decimal(100)
+
+
+def render() -> None:
+    """Draw the page and keep it fresh."""
+    _live(TradingNode.attach())
+
+
+@st.fragment(run_every=1)
+def _live(node: TradingNode) -> None:
+    snapshot = node.snapshot
+    _notice(node, snapshot)
+    draw(snapshot, _closed_trades(node, snapshot))
+
+
+def draw(snapshot: Snapshot, closed: Sequence[RoundTrip]) -> None:
+    """Draw everything below the notices from these values alone."""
+    if snapshot.session_state is SessionState.READY:
+        return
+    with st.container(key="keel-stale-page" if frame.is_stale(snapshot) else "keel-fresh-page"):
+        _tiles(snapshot)
+        if snapshot.session_state is SessionState.WARMING_UP:
+            _warmup(snapshot)
+            return
+        _candles(snapshot, closed)
+        left, right = st.columns([2, 1], gap="medium")
+        with left:
+            _positions(snapshot)
+            _breakers(snapshot.breakers)
+        with right:
+            _equity(snapshot)
+        _decisions(snapshot)
+
+
+def _notice(node: TradingNode, snapshot: Snapshot) -> None:
+    """Say what is the matter and what to do next; nothing when all is well."""
+    state, reason = snapshot.session_state, formats.escaped(snapshot.reason)
+    if state is SessionState.READY:
+        st.info("No session yet. Press Start for a sandbox session, or set one up on the page Session.")
+        with st.container(width=240):
+            frame.start_button(node, snapshot, "page")
+    elif state is SessionState.FAULTED:
+        st.error(
+            f"**The session stopped on an error.** {reason}  \nNothing more is sent; open positions keep their stops "
+            "at the broker. Look at the open positions, then press Start for a new session.",
+            icon=":material/error:",
+        )
+    elif state is SessionState.STOPPED:
+        st.info(f"Run {snapshot.run_id} has ended: {reason or 'stopped'}. These figures are final.")
+    elif frame.is_stale(snapshot):
+        st.warning(
+            f"**These numbers are {formats.age(frame.age_s(snapshot))} old.** The engine publishes nothing new. "
+            "Open positions keep their stops at the broker.",
+            icon=":material/sync_problem:",
+        )
+    elif state is SessionState.DEGRADED:
+        st.warning(f"**Market data is disturbed.** {reason}  \nIt trades again by itself when the data are back.")
+    if snapshot.active:
+        _trading_notice(node, snapshot)
+
+
+def _trading_notice(node: TradingNode, snapshot: Snapshot) -> None:
+    tripped = [breaker for breaker in snapshot.breakers if breaker.tripped_ns is not None]
+    for breaker in tripped:
+        _tripped(node, snapshot, breaker)
+    if snapshot.trading_state is TradingState.HALTED:
+        reason = formats.escaped(snapshot.reason)
+        st.error(
+            f"**Halted.** {reason}  \nNothing is sent; open positions keep their stops at the broker. "
+            "When you have looked, press Resume trading in the sidebar.",
+            icon=":material/block:",
+        )
+    elif snapshot.trading_state is TradingState.PAUSED:
+        st.info("Entries are paused: nothing new is opened, open positions are still managed. Resume in the sidebar.")
+
+
+def _tripped(node: TradingNode, snapshot: Snapshot, breaker: BreakerView) -> None:
+    """Show a latched breaker with the form that releases it."""
+    st.error(
+        f"**Breaker {formats.escaped(breaker.name)} has tripped** at {formats.utc(breaker.tripped_ns or 0)}: "
+        f"{formats.escaped(breaker.cause)}.  \nOnly orders that lower exposure may leave until you release it.",
+        icon=":material/electrical_services:",
+    )
+    with st.popover("Release this breaker"):
+        name = f"release-{breaker.name}"
+        reason = st.text_input("Why may trading go on?", key=f"{name}-reason", max_chars=200)
+        confirm.button(
+            node, snapshot, name, "Release",
+            lambda command_id: AcknowledgeBreaker(command_id=command_id, breaker=breaker.name, reason=reason),
+            icon=":material/lock_open:", disabled=not reason.strip(),
+        )  # fmt: skip
+
+
+def _closed_trades(node: TradingNode, snapshot: Snapshot) -> tuple[RoundTrip, ...]:
+    """Read the run's newest closed trades, again only after another fill; none while there is no database."""
+    version = (snapshot.run_id, snapshot.counts.fills)
+    known, trips = st.session_state.get("overview-closed", (None, ()))
+    if known != version:
+        trips = _read_closed(node, snapshot.run_id)
+        st.session_state["overview-closed"] = (version, trips)
+    return tuple(trips)
+
+
+def _read_closed(node: TradingNode, run_id: int | None) -> tuple[RoundTrip, ...]:
+    if run_id is None or not node.database_path.exists():
+        return ()
+    try:
+        with closing(queries.connect_readonly(node.database_path)) as connection:
+            rows = queries.trades(connection, run_id=run_id, state="closed", limit=CLOSED_TRADES_MAX)
+    except sqlite3.OperationalError:
+        return ()
+    return tuple(_round_trip(row) for row in rows)
+
+
+def _tiles(snapshot: Snapshot) -> None:
+    """Draw the key figures; shares are of equity."""
+    currency, equity = snapshot.currency, snapshot.equity_home
+    limits = snapshot.limits
+    with st.grid(min_column_width=165):
+        open_pl = formats.signed_money(snapshot.unrealized_pl_home)
+        _tile(f"Equity ({currency})", formats.money(equity), f"{open_pl} open P/L", snapshot.unrealized_pl_home)
+        day = formats.signed_percent(snapshot.day_pl_pct)
+        _tile(f"Today P/L ({currency})", formats.signed_money(snapshot.day_pl_home), day, snapshot.day_pl_home)
+        limit = f"limit {tables.plain(limits.drawdown_pct_max)} %, " if limits else ""
+        worst = f"{limit}worst {formats.percent(snapshot.max_drawdown_pct)}"
+        _tile("Drawdown", formats.percent(snapshot.drawdown_pct), worst)
+        risk = f"{_share(snapshot.risk_home, equity)} if all stops hit"
+        _tile(f"Open risk ({currency})", formats.money(snapshot.risk_home), risk)
+        cap = f", limit {tables.plain(limits.exposure_pct_max)} %" if limits else ""
+        exposed = f"{_share(snapshot.exposure_home, equity)}{cap}"
+        _tile(f"Exposure ({currency})", formats.money(snapshot.exposure_home), exposed)
+
+
+def _tile(label: str, value: str, note: str, gain: Decimal | None = None) -> None:
+    """Draw one figure; the note below it is green or red only when it is a gain or a loss."""
+    is_coloured = gain is not None and gain != 0
+    st.metric(
+        label, value, note, border=True,
+        delta_color="normal" if is_coloured else "off", delta_arrow="auto" if is_coloured else "off",
+    )  # fmt: skip
+
+
+def _share(amount: Decimal, equity: Decimal) -> str:
+    return formats.percent(amount / equity * HUNDRED) if equity > 0 else formats.NOTHING
+
+
+def _warmup(snapshot: Snapshot) -> None:
+    share = tables.warmup_share(snapshot.warmup)
+    ready = sum(row.ready for row in snapshot.warmup)
+    st.progress(share, text=f"Warming up: {ready} of {len(snapshot.warmup)} instruments ready. Nothing trades before.")
+    st.dataframe(
+        tables.warmup(snapshot.warmup), column_config=tables.WARMUP_COLUMNS, hide_index=True, key="overview-warmup"
+    )
+
+
+def _candles(snapshot: Snapshot, closed: Sequence[RoundTrip]) -> None:
+    instruments = {instrument.name: instrument for instrument in snapshot.instruments}
+    if not instruments:
+        return
+    picked = st.pills(
+        "Instrument", list(instruments), default=next(iter(instruments)), required=True, key="overview-instrument",
+        label_visibility="collapsed", persist_state="session",
+    )  # fmt: skip
+    instrument = instruments.get(picked or "", next(iter(instruments.values())))
+    st.caption(_quote_line(snapshot, instrument))
+    bars = snapshot.bars.get(instrument.name, ())
+    own = [item for item in snapshot.decisions if item.instrument == instrument.name]
+    last = (bars[-1].open_ts_ns if bars else 0, snapshot.counts.fills, own[-1].bar_ts_ns if own else 0)
+    held = sum(trade.instrument == instrument.name for trade in snapshot.open_trades)
+    live_chart.live_plotly(
+        lambda: figures.candles(bars, closed, snapshot.open_trades, own, instrument, snapshot.currency),
+        key="overview-candles", subject=f"{snapshot.run_id} {instrument.name}", version=last, height=CANDLES_HEIGHT,
+        alt=f"Candles of {instrument.name}, newest {figures.BARS_MAX} bars, {held} open trades with stops and targets",
+    )  # fmt: skip
+
+
+def _quote_line(snapshot: Snapshot, instrument: Instrument) -> str:
+    quote = next((item for item in snapshot.quotes if item.instrument == instrument.name), None)
+    granularity = f"{snapshot.config.granularity} bars" if snapshot.config else ""
+    if quote is None:
+        return f"{formats.escaped(instrument.name)}, {granularity}, no quote yet"
+    bid, ask = (formats.price(item, instrument.price_decimals) for item in (quote.bid, quote.ask))
+    spread = f"{instrument.pips(quote.spread):.1f} pips"
+    age = formats.age(quote.age_s(snapshot.ts_ns))
+    closed = "" if quote.tradeable else ", **not tradeable now**"
+    return (
+        f"**{formats.escaped(instrument.name)}** {granularity} &nbsp; bid **{bid}** &nbsp; ask **{ask}** &nbsp; "
+        f"spread {spread} &nbsp; quote {age} old (market time){closed}"
+    )
+
+
+def _equity(snapshot: Snapshot) -> None:
+    st.markdown(f"**Equity and drawdown** ({snapshot.currency}, % below the highest)")
+    points = snapshot.equity_curve
+    if len(points) < 2:
+        st.caption("The curve begins after the second closed bar.")
+        return
+    build: Callable[[], go.Figure] = lambda: figures.equity(points, snapshot.currency)  # noqa: E731
+    live_chart.live_plotly(
+        build, key="overview-equity", subject=f"{snapshot.run_id}", version=points[-1].ts_ns, height=EQUITY_HEIGHT,
+        alt=f"Equity from {formats.money(points[0].equity_home)} to {formats.money(points[-1].equity_home)} "
+        f"{snapshot.currency}, worst drawdown {formats.percent(snapshot.max_drawdown_pct)}",
+    )  # fmt: skip
+
+
+def _positions(snapshot: Snapshot) -> None:
+    st.markdown(f"**Open positions** (amounts in {snapshot.currency})")
+    if not snapshot.positions:
+        st.caption("No open position.")
+        return
+    rows = [_position_row(snapshot, position) for position in snapshot.positions]
+    st.dataframe(
+        pd.DataFrame(rows), column_config=POSITION_COLUMNS, hide_index=True, key="overview-positions",
+        alt="Open positions with money at risk, stops and open profit or loss",
+    )  # fmt: skip
+
+
+def _position_row(snapshot: Snapshot, position: PositionView) -> dict[str, Any]:
+    instrument = next(item for item in snapshot.instruments if item.name == position.instrument)
+    decimals = instrument.price_decimals
+    return {
+        "Instrument": position.instrument,
+        "Side": formats.side(position.units),
+        "Units": formats.units(position.units),
+        "Entry": formats.price(position.average_price, decimals),
+        "Price": formats.price(position.price_now, decimals),
+        "P/L": formats.signed_money(position.unrealized_pl_home),
+        "At risk": formats.money(position.risk_home),
+        "SL": _level(snapshot, instrument, "stop_loss"),
+        "TP": _level(snapshot, instrument, "take_profit"),
+        "To stop": _to_stop(position, instrument),
+        "Opened (UTC)": formats.clock_only(position.opened_ns),
+    }
+
+
+def _level(snapshot: Snapshot, instrument: Instrument, name: str) -> str:
+    """The price that all open trades of the instrument share, "none" or "several"."""
+    levels = {getattr(trade, name) for trade in snapshot.open_trades if trade.instrument == instrument.name}
+    if len(levels) > 1:
+        return "several"
+    level = next(iter(levels), None)
+    return "none" if level is None else formats.price(level, instrument.price_decimals)
+
+
+def _to_stop(position: PositionView, instrument: Instrument) -> str:
+    if position.stop_loss is None:
+        return formats.NOTHING
+    side = 1 if position.units > 0 else -1
+    return f"{instrument.pips((position.price_now - position.stop_loss) * side):.1f} pips"
+
+
+POSITION_COLUMNS: dict[str, Any] = {
+    "Instrument": column.TextColumn(pinned=True),
+    **{
+        name: column.TextColumn(alignment="right", help=help_text)
+        for name, help_text in (
+            ("Units", "Size in base currency or ounces"),
+            ("Entry", "Average price of the open trades"),
+            ("Price", "Where it would close now: bid for a long, ask for a short"),
+            ("P/L", "Open profit or loss at that price"),
+            ("At risk", "Lost from here if every stop is hit at its price"),
+            ("SL", "Stop-loss"),
+            ("TP", "Take-profit"),
+            ("To stop", "Distance of the price from the stop"),
+        )
+    },
+}
+
+
+def _breakers(breakers: Sequence[BreakerView]) -> None:
+    st.markdown("**Breakers** (used of limit)")
+    for breaker in breakers:
+        name = formats.escaped(breaker.name)
+        tripped = "" if breaker.tripped_ns is None else " &nbsp; :red[:material/block: **tripped**]"
+        used = min(max(breaker.used_pct / 100, 0.0), 1.0)
+        st.progress(used, text=f"{name}: {breaker.value} of {breaker.limit}{tripped}")
+
+
+def _decisions(snapshot: Snapshot) -> None:
+    st.markdown("**Latest decisions** (one per instrument and closed bar)")
+    if not snapshot.decisions:
+        st.caption("None yet: the first one follows the next closed bar.")
+        return
+    newest = snapshot.decisions[: -DECISIONS_SHOWN - 1 : -1]
+    st.dataframe(
+        pd.DataFrame([_decision_row(decision) for decision in newest]), column_config=DECISION_COLUMNS,
+        hide_index=True, key="overview-decisions", alt="Latest decisions with reason and first failing gate",
+    )  # fmt: skip
+
+
+def _decision_row(decision: Decision) -> dict[str, Any]:
+    gate = decision.blocking[0] if decision.blocking else None
+    return {
+        "Bar (UTC)": formats.clock_only(decision.bar_ts_ns),
+        "Instrument": decision.instrument,
+        "Signal": f"{ARROWS[decision.direction]} {decision.confidence:.2f}",
+        "Action": decision.action.value,
+        "Units": formats.units(decision.units) if decision.units else formats.NOTHING,
+        "Reason": decision.reason,
+        "First failing gate": f"{gate.name}: {gate.value}, limit {gate.limit}" if gate else "",
+    }
+
+
+DECISION_COLUMNS: dict[str, Any] = {
+    "Bar (UTC)": column.TextColumn(help="Begin of the bar that had closed"),
+    "Signal": column.TextColumn(help="Direction and confidence 0 to 1 of the model"),
+    "Units": column.TextColumn(alignment="right", help="Size of the order"),
+    "First failing gate": column.TextColumn(help="The first check that an intended entry did not pass"),
+}
+
+
+def _round_trip(row: queries.TradeRow) -> RoundTrip:
+    return RoundTrip(
+        trade_id=row.trade_id,
+        instrument=row.instrument,
+        units=row.units,
+        entry_price=row.entry_price,
+        exit_price=row.exit_price or row.entry_price,
+        opened_ns=row.entry_ns,
+        closed_ns=row.exit_ns or row.entry_ns,
+        pl_home=row.realized_pl_home,
+        reason=row.exit_reason or "",
+    )

@@ -1,0 +1,185 @@
+"""I am the hand of the operator: I send each request once, ask back before a dangerous one and keep what was refused.
+I may import streamlit, the domain, snapshot, node and formats.
+I must not decide whether a command is allowed; the engine does.
+My tests are in tests/ui/test_frame.py.
+
+A command id is made when a button is drawn and is part of the button's key: the second click of a double click either
+carries the same id, which the engine answers once, or belongs to a button that is gone.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+import streamlit as st
+
+from engine.domain.command import Command, FlattenAll
+from engine.node import TradingNode
+from engine.snapshot import PositionView, Snapshot, Verdict
+from pages.parts import formats
+
+ANSWER_S_MAX = 10.0
+_DIALOG, _REFUSAL, _SEEN = "keel-dialog-open", "keel-refusal", "keel-refusal-dismissed"
+
+
+@dataclass(slots=True)
+class _Request:
+    """One drawn button: the id that its click will carry, and when it was clicked (None: not yet)."""
+
+    command_id: str
+    sent_s: float | None = None
+
+
+def command_id(name: str, snapshot: Snapshot) -> str:
+    """Return the id of the next command of this name; a new one once the engine has answered the last."""
+    request = _request(name)
+    answered = any(verdict.command_id == request.command_id for verdict in snapshot.verdicts)
+    overdue = request.sent_s is not None and monotonic() - request.sent_s > ANSWER_S_MAX
+    if answered or overdue:
+        request = _renewed(name)
+    return request.command_id
+
+
+def is_waiting(name: str) -> bool:
+    """Say whether the command was sent and the engine has not answered yet."""
+    return _request(name).sent_s is not None
+
+
+def send(node: TradingNode, name: str, command: Command) -> None:
+    """Queue a command; when it cannot even be queued, keep the reason for the banner."""
+    refusal = node.submit(command)
+    if refusal is None:
+        _request(name).sent_s = monotonic()
+    else:
+        _renewed(name)
+    st.session_state[_REFUSAL] = None if refusal is None else f"{type(command).__name__}: {refusal}"
+
+
+def button(
+    node: TradingNode,
+    snapshot: Snapshot,
+    name: str,
+    label: str,
+    make: Callable[[str], Command],
+    *,
+    icon: str,
+    primary: bool = False,
+    disabled: bool = False,
+) -> None:
+    """Draw a button that sends the command which `make` builds from the drawn id, without asking back."""
+    drawn_id = command_id(name, snapshot)
+    waiting = is_waiting(name)
+    st.button(
+        f"{label} ..." if waiting else label,
+        key=f"{name}-{drawn_id}",
+        icon=icon,
+        type="primary" if primary else "secondary",
+        disabled=disabled or waiting,
+        width="stretch",
+        on_click=lambda: send(node, name, make(drawn_id)),
+    )
+
+
+def flatten_button(node: TradingNode, snapshot: Snapshot, place: str, label: str, shortcut: str | None = None) -> None:
+    """Draw the red button that asks once and then closes everything; `place` tells two of them apart."""
+    disabled = not snapshot.active
+    help_text = "No session is running, so there is nothing to close." if disabled else None
+    with st.container(key=f"keel-danger-{place}", width="stretch" if shortcut is None else "content"):
+        clicked = st.button(
+            label,
+            key=f"flatten-{place}",
+            icon=":material/emergency_home:",
+            disabled=disabled,
+            help=help_text,
+            width="stretch",
+            shortcut=shortcut,
+        )
+    if clicked:
+        st.session_state[_DIALOG] = True
+        _ask_flatten(node)
+
+
+def is_dialog_open() -> bool:
+    """Say whether a question is on the screen, which a full rerun would take away."""
+    return bool(st.session_state.get(_DIALOG))
+
+
+def flatten_effect(snapshot: Snapshot) -> str:
+    """Say in words what Flatten & halt will do now."""
+    if not snapshot.positions:
+        return "There is no open position. Trading will be halted and stays halted until you resume it."
+    count = len(snapshot.positions)
+    size = formats.units(sum((abs(item.units) for item in snapshot.positions), start=formats.ZERO))
+    plural = "position" if count == 1 else "positions"
+    notional = f"{formats.money(snapshot.exposure_home)} {snapshot.currency}"
+    return (
+        f"Close {count} {plural}, {size} units, worth {notional}, at the market. "
+        "Trading will be halted and stays halted until you resume it."
+    )
+
+
+def flatten_body(node: TradingNode) -> None:
+    """Draw what the dialog says and its two buttons."""
+    snapshot = node.snapshot
+    st.markdown(f"**{flatten_effect(snapshot)}**")
+    for position in snapshot.positions:
+        st.markdown(f"- {_position_line(position, snapshot.currency)}")
+    drawn_id = command_id("flatten", snapshot)
+    cancel, go = st.columns(2)
+    if cancel.button("Cancel", key="flatten-cancel", width="stretch"):
+        _close_dialog()
+        st.rerun()
+    with go, st.container(key="keel-danger-confirm"):
+        if st.button("Flatten & halt now", key=f"flatten-{drawn_id}", width="stretch"):
+            send(node, "flatten", FlattenAll(command_id=drawn_id))
+            _close_dialog()
+            st.rerun()
+
+
+def refusal(snapshot: Snapshot) -> str | None:
+    """Return what was refused last and why, until a later command is accepted or the operator puts it away."""
+    kept: str | None = st.session_state.get(_REFUSAL)
+    if kept:
+        return kept
+    last = _last_verdict(snapshot)
+    if last is None or last.accepted or st.session_state.get(_SEEN) == last.command_id:
+        return None
+    return f"{last.command}: {last.detail}"
+
+
+def dismiss(snapshot: Snapshot) -> None:
+    """Put the banner away."""
+    st.session_state[_REFUSAL] = None
+    last = _last_verdict(snapshot)
+    if last is not None:
+        st.session_state[_SEEN] = last.command_id
+
+
+def _last_verdict(snapshot: Snapshot) -> Verdict | None:
+    return snapshot.verdicts[-1] if snapshot.verdicts else None
+
+
+def _ask_flatten(node: TradingNode) -> None:
+    st.dialog("Flatten & halt", icon=":material/emergency_home:", on_dismiss=_close_dialog)(flatten_body)(node)
+
+
+def _close_dialog() -> None:
+    st.session_state[_DIALOG] = False
+
+
+def _position_line(position: PositionView, currency: str) -> str:
+    open_pl = f"{formats.signed_money(position.unrealized_pl_home)} {currency}"
+    name = formats.escaped(position.instrument)
+    return f"{name} {formats.side(position.units)} {formats.units(position.units)} units, open P/L {open_pl}"
+
+
+def _request(name: str) -> _Request:
+    known = st.session_state.get(f"request-{name}")
+    return known if isinstance(known, _Request) else _renewed(name)
+
+
+def _renewed(name: str) -> _Request:
+    request = _Request(secrets.token_hex(8))
+    st.session_state[f"request-{name}"] = request
+    return request

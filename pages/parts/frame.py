@@ -1,0 +1,294 @@
+"""I am the frame of every page: controls in the sidebar, the bar at the bottom, the page banner and the look.
+I may import streamlit, the domain, snapshot, node, wiring and the other parts.
+I must not draw a page body, touch the database or hold anything about money.
+My tests are in tests/ui/test_frame.py.
+"""
+
+from decimal import Decimal
+from time import time_ns  # noqa: TID251 - the age of what is on the screen is wall time; nothing is decided by it
+
+import streamlit as st
+
+from engine import wiring
+from engine.domain.command import Mode, PauseEntries, ResumeTrading, StartSession, StopSession
+from engine.domain.event import SessionState, TradingState
+from engine.domain.market import Granularity
+from engine.node import TradingNode
+from engine.snapshot import Snapshot
+from pages.parts import confirm, formats
+
+NS_PER_S = formats.NS_PER_S
+STALE_S_MIN = 3.0
+COUNTDOWN_S_MIN = 5.0
+SHORTCUT = "Ctrl+Shift+X"
+_STATE_SEEN = "keel-session-state"
+
+MODES = {Mode.SANDBOX: ("blue", "science"), Mode.REPLAY: ("gray", "history")}
+STATES = {
+    SessionState.READY: ("gray", "radio_button_unchecked"),
+    SessionState.WARMING_UP: ("orange", "hourglass_top"),
+    SessionState.RUNNING: ("green", "play_circle"),
+    SessionState.DEGRADED: ("orange", "warning"),
+    SessionState.STOPPING: ("orange", "stop_circle"),
+    SessionState.STOPPED: ("gray", "stop"),
+    SessionState.FAULTED: ("red", "error"),
+}
+TRADING = {
+    TradingState.ACTIVE: ("green", "check_circle", "ENTRIES ON"),
+    TradingState.PAUSED: ("orange", "pause_circle", "ENTRIES PAUSED"),
+    TradingState.REDUCING: ("orange", "trending_down", "REDUCE ONLY"),
+    TradingState.HALTED: ("red", "block", "HALTED"),
+}
+
+_CSS = """<style>
+.stMainBlockContainer { padding-top: 4rem; padding-bottom: 1.5rem; }
+[data-testid="stBottomBlockContainer"] { padding-top: .6rem; padding-bottom: .8rem; }
+[class*="st-key-keel-danger"] button { background: #c62828; border-color: #c62828; color: #fff; min-height: 44px; }
+[class*="st-key-keel-danger"] button:hover { background: #a31f1f; border-color: #a31f1f; color: #fff; }
+[class*="st-key-keel-danger"] button:disabled { background: transparent; border-color: currentColor; color: inherit;
+  opacity: .5; }
+[class*="st-key-keel-stale"] { opacity: .45; filter: grayscale(1); }
+[class*="st-key-keel-bar"] p { font-variant-numeric: tabular-nums; }
+[data-testid="stMetricValue"], [data-testid="stTable"] { font-variant-numeric: tabular-nums; }
+@media (max-width: 640px) {
+  .stMainBlockContainer, [data-testid="stBottomBlockContainer"] { padding-left: .8rem; padding-right: .8rem; }
+  [class*="st-key-keel-bar"] { row-gap: .2rem; }
+}
+</style>"""
+
+
+def look() -> None:
+    """Add the few rules of style that the theme cannot express."""
+    st.html(_CSS)
+
+
+def sidebar(node: TradingNode) -> None:
+    """Draw the controls that every page has."""
+    with st.sidebar:
+        _controls(node)
+
+
+def bottom_bar(node: TradingNode) -> None:
+    """Draw the bar that stays on screen on every page, on a phone too."""
+    st.bottom.container(key="keel-bottom-anchor", height="content")
+    _bar(node)
+
+
+def start_button(node: TradingNode, snapshot: Snapshot, place: str) -> None:
+    """Draw the button that starts a sandbox session with nothing configured; `place` tells two of them apart."""
+    confirm.button(
+        node, snapshot, f"start-{place}", "Start",
+        lambda command_id: StartSession(command_id=command_id, config=wiring.default_config(node.settings)),
+        icon=":material/play_arrow:", primary=True,
+    )  # fmt: skip
+
+
+def age_s(snapshot: Snapshot) -> float:
+    """Wall seconds since the engine published this snapshot."""
+    return (time_ns() - snapshot.published_ns) / NS_PER_S
+
+
+def is_stale(snapshot: Snapshot) -> bool:
+    """Say whether a running session is silent for more than twice as long as its data should take."""
+    return snapshot.active and age_s(snapshot) > max(2 * _expected_s(snapshot), STALE_S_MIN)
+
+
+def _expected_s(snapshot: Snapshot) -> float:
+    """Wall seconds between two publications: the sandbox quotes every five seconds, a replay once per bar."""
+    config = snapshot.config
+    if config is None or config.speed is None:
+        return 0.0
+    step = Granularity.S5 if config.mode is Mode.SANDBOX else config.granularity
+    return step.seconds / config.speed
+
+
+def why_not_trading(snapshot: Snapshot) -> str:
+    """Answer "why is it not trading?" in one line; what stops most comes first."""
+    state = snapshot.session_state
+    if state is SessionState.FAULTED:
+        return f"The session stopped on an error: {snapshot.reason}"
+    if not snapshot.active:
+        return "No session is running."
+    if state is SessionState.WARMING_UP:
+        return _why_warming(snapshot)
+    if state is SessionState.STOPPING:
+        return "The session is stopping."
+    tripped = [breaker for breaker in snapshot.breakers if breaker.tripped_ns is not None]
+    if tripped:
+        return f"Breaker {tripped[0].name} has tripped: {tripped[0].cause or tripped[0].value}"
+    if snapshot.trading_state is not TradingState.ACTIVE or state is SessionState.DEGRADED:
+        return snapshot.reason or TRADING[snapshot.trading_state][2].capitalize()
+    return _why_last_bar(snapshot)
+
+
+def _why_warming(snapshot: Snapshot) -> str:
+    waiting = [row for row in snapshot.warmup if not row.ready]
+    if not waiting:
+        return "Warming up."
+    row = waiting[0]
+    more = f" (and {len(waiting) - 1} more)" if len(waiting) > 1 else ""
+    return f"Warming up: {row.instrument} has {row.have} of {row.need} bars{more}."
+
+
+def _why_last_bar(snapshot: Snapshot) -> str:
+    if not snapshot.decisions:
+        return "Waiting for the first bar to close."
+    last = max(snapshot.decisions, key=lambda decision: decision.bar_ts_ns)
+    return f"It may trade. Last bar, {last.instrument}: {last.action}, {last.reason}"
+
+
+@st.fragment(run_every=1)
+def _controls(node: TradingNode) -> None:
+    snapshot = node.snapshot
+    _follow_state(snapshot)
+    st.markdown(_badges(snapshot))
+    _buttons(node, snapshot)
+    if snapshot.session_state is not SessionState.READY:
+        _money(snapshot)
+    if snapshot.session_state is SessionState.FAULTED:
+        st.error(formats.escaped(snapshot.reason or "No reason was given."), icon=":material/error:")
+    else:
+        st.caption(f"**Why not trading?** {formats.escaped(why_not_trading(snapshot))}")
+
+
+def _follow_state(snapshot: Snapshot) -> None:
+    """Rerun the whole page when the session's state changed, unless that would close a question on the screen."""
+    seen = st.session_state.setdefault(_STATE_SEEN, snapshot.session_state)
+    if seen != snapshot.session_state and not confirm.is_dialog_open():
+        st.session_state[_STATE_SEEN] = snapshot.session_state
+        st.rerun()
+
+
+def _badges(snapshot: Snapshot) -> str:
+    return " ".join(part for part in (_mode_badge(snapshot), _state_badge(snapshot), _trading_badge(snapshot)) if part)
+
+
+def _mode_badge(snapshot: Snapshot) -> str:
+    if snapshot.config is None:
+        return ""
+    colour, icon = MODES[snapshot.config.mode]
+    return f":{colour}-badge[:material/{icon}: {snapshot.config.mode.upper()}]"
+
+
+def _state_badge(snapshot: Snapshot) -> str:
+    colour, icon = STATES[snapshot.session_state]
+    return f":{colour}-badge[:material/{icon}: {snapshot.session_state.replace('_', ' ')}]"
+
+
+def _trading_badge(snapshot: Snapshot) -> str:
+    if not snapshot.active:
+        return ""
+    colour, icon, words = TRADING[snapshot.trading_state]
+    return f":{colour}-badge[:material/{icon}: {words}]"
+
+
+def _buttons(node: TradingNode, snapshot: Snapshot) -> None:
+    if not snapshot.active:
+        start_button(node, snapshot, "sidebar")
+        st.caption("Start: a sandbox session with generated prices. Other markets and models: page Session.")
+        return
+    _entries_button(node, snapshot)
+    stopping = snapshot.session_state is SessionState.STOPPING
+    confirm.button(
+        node, snapshot, "stop", "Stop", lambda command_id: StopSession(command_id=command_id),
+        icon=":material/stop:", disabled=stopping,
+    )  # fmt: skip
+    confirm.flatten_button(node, snapshot, "sidebar", "Flatten & halt")
+    st.caption(
+        "**Pause** opens nothing new; open positions are still managed.  \n"
+        "**Stop** ends the session; open positions stay at the broker with their stops.  \n"
+        "**Flatten** closes every position at the market and halts."
+    )
+
+
+def _entries_button(node: TradingNode, snapshot: Snapshot) -> None:
+    disabled = snapshot.session_state is SessionState.STOPPING
+    if snapshot.trading_state is TradingState.ACTIVE:
+        confirm.button(
+            node, snapshot, "pause", "Pause entries", lambda command_id: PauseEntries(command_id=command_id),
+            icon=":material/pause:", disabled=disabled,
+        )  # fmt: skip
+        return
+    confirm.button(
+        node, snapshot, "resume", "Resume trading",
+        lambda command_id: ResumeTrading(command_id=command_id, expected_revision=snapshot.revision),
+        icon=":material/play_arrow:", primary=True, disabled=disabled,
+    )  # fmt: skip
+
+
+def _money(snapshot: Snapshot) -> None:
+    key = "keel-stale-money" if is_stale(snapshot) else "keel-money"
+    with st.container(key=key):
+        st.markdown(
+            f"Equity **{formats.money(snapshot.equity_home)} {snapshot.currency}**  \n"
+            f"Day P/L **{_day_pl(snapshot)}** ({formats.signed_percent(snapshot.day_pl_pct)})  \n"
+            f"{_freshness(snapshot)}"
+        )
+
+
+def _day_pl(snapshot: Snapshot) -> str:
+    return f"{formats.signed_money(snapshot.day_pl_home)} {snapshot.currency}"
+
+
+def _freshness(snapshot: Snapshot) -> str:
+    """Say how old the numbers are, in words and with a sign that is not only a colour."""
+    if not snapshot.active:
+        return f":gray[:material/flag: final, {formats.utc(snapshot.ts_ns)}]"
+    age = formats.age(age_s(snapshot))
+    if is_stale(snapshot):
+        return f":red[:material/sync_problem: **stale, data {age} old**]"
+    return f":gray[:material/sync: data {age} old]"
+
+
+@st.fragment(run_every=1)
+def _bar(node: TradingNode) -> None:
+    snapshot = node.snapshot
+    with st.bottom:
+        _banner(snapshot)
+        with st.container(
+            key="keel-bar", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
+        ):
+            st.markdown(_bar_text(snapshot), width="content")
+            confirm.flatten_button(node, snapshot, "bar", "Flatten & halt", SHORTCUT)
+
+
+def _banner(snapshot: Snapshot) -> None:
+    """Show what was refused, until it is put away; a fault for as long as it lasts."""
+    if snapshot.session_state is SessionState.FAULTED:
+        st.markdown(f":red[:material/error: **Faulted.** {formats.escaped(snapshot.reason)}]")
+    refused = confirm.refusal(snapshot)
+    if refused is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f":red[:material/block: **Refused.** {formats.escaped(refused)}]", width="content")
+        st.button("OK", key="keel-refusal-ok", type="tertiary", on_click=confirm.dismiss, args=(snapshot,))
+
+
+def _bar_text(snapshot: Snapshot) -> str:
+    parts = [_badges(snapshot)]
+    if snapshot.session_state is not SessionState.READY:
+        parts.append(f"**{formats.money(snapshot.equity_home)}** {snapshot.currency}")
+        parts.append(f"day {_coloured(snapshot.day_pl_home, formats.signed_money(snapshot.day_pl_home))}")
+        parts.append(f":gray[{_market_time(snapshot)}]")
+        parts.append(_freshness(snapshot))
+    return " &nbsp; ".join(parts)
+
+
+def _coloured(amount: Decimal, text: str) -> str:
+    if amount == 0:
+        return text
+    return f":{'green' if amount > 0 else 'red'}[{text}]"
+
+
+def _market_time(snapshot: Snapshot) -> str:
+    """Market time with its zone and, while a session runs, its speed and, if worth waiting, the wall time to a bar."""
+    text = formats.clock(snapshot.ts_ns).replace(":", "\\:")
+    if not snapshot.active or snapshot.config is None:
+        return text
+    speed = snapshot.config.speed
+    text = f"{text} at {formats.speed(speed)}"
+    bar_s = snapshot.config.granularity.seconds
+    if snapshot.next_bar_ns is None or speed is None or bar_s / speed < COUNTDOWN_S_MIN:
+        return text
+    left_s = (snapshot.next_bar_ns - snapshot.ts_ns) / NS_PER_S / speed - age_s(snapshot)
+    return f"{text}, next bar {formats.countdown(left_s)}"
