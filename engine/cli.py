@@ -62,7 +62,7 @@ def session(
     model: Annotated[str, typer.Option(help="model id, for example sma-cross, sma-cross:5/20, flat, starter")] = "sma-cross",
     instruments: Annotated[str, typer.Option(help="comma-separated, for example EUR_USD,USD_JPY")] = "",
     bars: Annotated[list[str] | None, typer.Option(help="EUR_USD=FILE or FILE, may be given more than once")] = None,
-    seed: Annotated[int, typer.Option(help="seed of the generated market")] = 1,
+    seed: Annotated[str, typer.Option(help="seed of the generated market")] = "1",
     speed: Annotated[str, typer.Option(help="market seconds per second, or max")] = "",
     duration: Annotated[str, typer.Option(help="market time, for example 90s, 10m, 8h, 5d")] = "",
     granularity: Annotated[str, typer.Option(help="length of a bar in the sandbox, for example S30, M1, M5")] = "M1",
@@ -83,7 +83,7 @@ def session(
         model_id=model,
         capital_home=_decimal("--capital", capital),
         currency=currency,
-        seed=seed,
+        seed=_whole("--seed", seed),
         speed=_speed(speed, chosen),
         duration_s=_duration_s(duration),
         bars=tuple(_bars_argument(text) for text in bars or ()),
@@ -131,11 +131,11 @@ def setup() -> int:
 def export_trades(
     out: Annotated[Path, typer.Option(help="file to write")],
     db: Annotated[Path | None, typer.Option(help="database file")] = None,
-    run: Annotated[int | None, typer.Option(help="only this run; default: every run")] = None,
+    run: Annotated[str, typer.Option(help="number of one run; default: every run")] = "",
 ) -> int:
     """Write every trade, open ones too, to a CSV file."""
     database = db or load_settings().database_path
-    count = write_trades_csv(database, out, run_id=run)
+    count = write_trades_csv(database, out, run_id=_whole("--run", run) if run else None)
     typer.echo(f"{count} trades written to {out}.", err=True)
     return 0
 
@@ -242,6 +242,13 @@ def _decimal(name: str, text: str) -> Decimal:
     if not value.is_finite():
         raise ConfigError(f"{name} is {text!r}; it must be a number.")
     return value
+
+
+def _whole(name: str, text: str) -> int:
+    value = _decimal(name, text)
+    if value != value.to_integral_value():
+        raise ConfigError(f"{name} is {text!r}; it must be a whole number.")
+    return int(value)
 
 
 def _speed(text: str, mode: Mode) -> float | None:

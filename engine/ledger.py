@@ -24,6 +24,7 @@ from engine.domain.transaction import (
 )
 
 ZERO = Decimal(0)
+HOME_STEP = Decimal("0.0001")
 
 
 class _Holding:
@@ -101,7 +102,7 @@ class Ledger:
         return tuple(holding.trades.values()) if holding else ()
 
     def unrealized_home(self, quotes: Mapping[str, Quote]) -> Decimal:
-        """Open P/L: longs at bid, shorts at ask, converted at the mid rate.
+        """Open P/L: longs at bid, shorts at ask, converted at the mid rate, in steps of 0.0001 per instrument.
 
         Source: OANDA's NAV = balance + unrealised P/L on the closing side.
         """
@@ -144,7 +145,7 @@ class Ledger:
     def _open_pl(self, instrument: str, quote: Quote) -> Decimal:
         holding = self._holdings[instrument]
         price = quote.bid if holding.units > 0 else quote.ask
-        return (holding.units * price - holding.cost) * quote.home_rate
+        return ((holding.units * price - holding.cost) * quote.home_rate).quantize(HOME_STEP)
 
     def _book_fill(self, fill: Fill) -> None:
         change = fill.pl_home + fill.financing_home - fill.commission_home

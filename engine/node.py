@@ -19,12 +19,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from engine import wiring
-from engine.adapters.clock import monotonic_s, wall_ns
 from engine.config import Settings, configure_logging, load_settings
 from engine.domain.command import Command, SessionConfig, StopSession
 from engine.domain.error import ConfigError, HaltTrading, KeelError
 from engine.domain.event import SessionState
 from engine.domain.market import NS_PER_S
+from engine.ports import Clock
 from engine.session import TradingSession
 from engine.snapshot import Snapshot, Verdict
 
@@ -35,6 +35,7 @@ PUBLISH_S = 0.25
 VERDICTS_SHOWN = 60
 IDLE_S = 1.0
 _HALTING = ("HaltTrading", "FlattenAll")
+_Queued = tuple[Command, wiring.Prepared | None]
 
 # An edited source file makes Streamlit import our modules again; this anchor, and the thread registry, outlive that.
 _ANCHOR = sys.modules.setdefault("_keel_anchor", types.ModuleType("_keel_anchor"))
@@ -105,11 +106,13 @@ class TradingNode:
         self.settings = settings
         self.database_path = database or settings.database_path
         self.latch = HaltLatch(settings.halt_path)
-        self._commands: queue.Queue[tuple[Command, wiring.Prepared | None]] = queue.Queue(QUEUE_MAX)
+        self._commands: queue.Queue[_Queued] = queue.Queue(QUEUE_MAX)
         self._wake = threading.Event()
         self._closing = False
         self._snapshot = Snapshot()
         self._session: TradingSession | None = None
+        self._store: wiring.JournalStore | None = None
+        self._clock: Clock
         self._speed: float | None = None
         self._published_s = 0.0
         self._idle_verdicts: deque[Verdict] = deque(maxlen=VERDICTS_SHOWN)
@@ -125,13 +128,21 @@ class TradingNode:
     def attach(cls, settings: Settings | None = None) -> "TradingNode":
         """Find this process's node, or make it; raises ConfigError when it cannot own the data folder."""
         with _ATTACH_LOCK:
-            for thread in threading.enumerate():
-                if thread.name == THREAD_NAME and hasattr(thread, "node"):
-                    node: TradingNode = thread.node
-                    return node
+            found = cls.find()
+            if found is not None:
+                return found
             settings = settings or load_settings()
             configure_logging(settings.log_level)
             return cls(settings)
+
+    @classmethod
+    def find(cls) -> "TradingNode | None":
+        """Find this process's living node by its thread's name, whichever copy of this module made it."""
+        for thread in threading.enumerate():
+            if thread.name == THREAD_NAME and hasattr(thread, "node"):
+                node: TradingNode = thread.node
+                return node
+        return None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -143,7 +154,7 @@ class TradingNode:
         """Say whether the session thread runs."""
         return self._thread.is_alive()
 
-    def submit(self, command: Command, prepared: "wiring.Prepared | None" = None) -> str | None:
+    def submit(self, command: Command, prepared: wiring.Prepared | None = None) -> str | None:
         """Queue a command and return at once: None, or why it was not taken. Halting commands latch at once."""
         if type(command).__name__ in _HALTING:
             self.halt(f"{'flatten' if type(command).__name__ == 'FlattenAll' else 'halt'} by the operator")
@@ -175,49 +186,51 @@ class TradingNode:
         return True
 
     def _run(self) -> None:
-        store = None
         try:
             while not self._closing:
                 self._wake.clear()
                 commands = self._drain()
                 if self._session is not None:
-                    self._turn([command for command, _ in commands])
-                    continue
-                for command, prepared in commands:
-                    if type(command).__name__ != "StartSession":
-                        self._answer(command, False, "no session is active")
-                        continue
-                    try:
-                        store = store or wiring.open_store(self.database_path)
-                        self._start(command, prepared, store)
-                    except KeelError as error:
-                        self._answer(command, False, str(error))
-                if self._session is None and self._commands.empty():
-                    self._resting.set()
-                    self._wake.wait(IDLE_S)
+                    self._turn(self._session, [command for command, _ in commands])
+                else:
+                    self._idle(commands)
             if self._session is not None:
-                self._turn([StopSession(command_id="shutdown")])
+                self._turn(self._session, [StopSession(command_id="shutdown")])
         except Exception as error:  # thread boundary: the console must be able to say that the engine is dead
             log.exception("the session thread died", extra={"subsystem": "node"})
             self._snapshot = replace(self._snapshot, session_state=SessionState.FAULTED, reason=f"engine: {error}")
         finally:
-            if store is not None:
-                store.close()
+            if self._store is not None:
+                self._store.close()
 
-    def _start(self, command: Command, prepared: "wiring.Prepared | None", store: "wiring.JournalStore") -> None:
-        config: SessionConfig = command.config  # type: ignore[union-attr]
+    def _idle(self, commands: Sequence[_Queued]) -> None:
+        """Answer commands while no session is active, then rest until the next one."""
+        for command, prepared in commands:
+            if self._session is not None or type(command).__name__ != "StartSession":
+                busy = self._session is not None
+                self._answer(command, False, "a session is starting" if busy else "no session is active")
+                continue
+            try:
+                self._start(command, prepared)
+            except KeelError as error:
+                self._answer(command, False, str(error))
+        if self._session is None and self._commands.empty():
+            self._resting.set()
+            self._wake.wait(IDLE_S)
+
+    def _start(self, command: Command, prepared: wiring.Prepared | None) -> None:
         if os.path.exists(self.settings.halt_path):
             raise ConfigError(f"The file {self.settings.halt_path} exists; remove it to allow trading.")
         self.latch.release()
+        config: SessionConfig = command.config  # type: ignore[union-attr]
         ready = prepared or wiring.prepare(config, self.settings)
-        self._session = wiring.begin(ready, store, self.latch)
+        self._store = self._store or wiring.open_store(self.database_path)
+        self._session = wiring.begin(ready, self._store, self.latch)
         self._clock = ready.clock
         self._speed = ready.config.speed
         self._answer(command, True, f"run {self._session.desk.run_id} started")
 
-    def _turn(self, commands: Sequence[Command]) -> None:
-        session = self._session
-        assert session is not None  # noqa: S101  # narrowed by the caller
+    def _turn(self, session: TradingSession, commands: Sequence[Command]) -> None:
         try:
             session.step(commands)
             due_ns = session.next_due_ns()
@@ -243,7 +256,7 @@ class TradingNode:
             session.abandon(f"{text} (and the journal cannot be written: {broken})")
 
     def _publish(self, session: TradingSession, commands: Sequence[Command], due_ns: int | None) -> None:
-        now_s = monotonic_s()
+        now_s = wiring.monotonic_s()
         calm = now_s - self._published_s < PUBLISH_S and not commands and not session.finished
         if calm and due_ns is not None and not self._long_wait(due_ns):
             return
@@ -252,7 +265,7 @@ class TradingNode:
         except HaltTrading as error:
             session.abandon(str(error))
         self._published_s = now_s
-        fresh = session.snapshot(self._snapshot.revision + 1, wall_ns())
+        fresh = session.snapshot(self._snapshot.revision + 1, wiring.wall_ns())
         verdicts = (*self._idle_verdicts, *fresh.verdicts)[-VERDICTS_SHOWN:]
         self._snapshot = replace(fresh, verdicts=verdicts)
 
@@ -262,7 +275,7 @@ class TradingNode:
             return False
         return (due_ns - self._clock.now_ns()) / NS_PER_S / self._speed > PUBLISH_S / 4
 
-    def _drain(self) -> list[tuple[Command, "wiring.Prepared | None"]]:
+    def _drain(self) -> list[_Queued]:
         taken = []
         for _ in range(QUEUE_MAX):
             try:
@@ -277,7 +290,7 @@ class TradingNode:
             command=type(command).__name__,
             accepted=accepted,
             detail=detail,
-            ts_ns=wall_ns(),
+            ts_ns=wiring.wall_ns(),
         )
         self._idle_verdicts.append(verdict)
         shown = self._snapshot

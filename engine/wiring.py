@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine import __version__
-from engine.adapters.clock import PacedClock, wall_ns
+from engine.adapters.clock import PacedClock, monotonic_s, wall_ns
 from engine.adapters.history.csv_bars import ImportedBars, read_bars
 from engine.adapters.history.market_data import RecordedBars
 from engine.adapters.sim.broker import SimBroker
@@ -27,6 +27,8 @@ from engine.prediction.training import STARTER_ID, train_starter
 from engine.session import TradingSession
 from engine.session.loop import SessionParts
 from engine.store.journal import JournalStore, open_journal
+
+__all__ = ["JournalStore", "ModelRegistry", "Prepared", "Recording", "monotonic_s", "wall_ns"]
 
 DEFAULT_INSTRUMENTS = ("EUR_USD", "GBP_USD", "USD_JPY", "AUD_USD")
 STARTER_BARS = 6_000
@@ -216,7 +218,8 @@ def _with_instruments(config: SessionConfig, imported: Sequence[ImportedBars]) -
         what = "has no bar file" if imported else "is unknown"
         raise ConfigError(f"Instrument {unknown[0]} {what}; available are {', '.join(offered)}.")
     granularity = imported[0].granularity if imported else config.granularity
-    return replace(config, instruments=tuple(chosen), granularity=granularity)
+    bars = tuple((item.instrument, path) for item, (_, path) in zip(imported, config.bars, strict=True))
+    return replace(config, instruments=tuple(chosen), granularity=granularity, bars=bars)
 
 
 def _recording(path: Path, name: str | None = None) -> Recording:
@@ -225,7 +228,7 @@ def _recording(path: Path, name: str | None = None) -> Recording:
     try:
         bars = read_bars(path, None, known=CATALOGUE)
     except ConfigError as error:
-        text = str(error).replace(path.name, shown)
+        text = str(error).replace(str(path), shown)
         return Recording(name=shown, path=path, instrument="", problem=text, **empty)  # type: ignore[arg-type]
     return Recording(
         name=shown,

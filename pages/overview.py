@@ -4,7 +4,6 @@ I must not write anything, nor build figures that have not changed.
 My tests are in tests/ui/test_overview.py.
 """
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from decimal import Decimal
@@ -15,6 +14,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit import column_config as column
 
+from engine import wiring
 from engine.domain.command import AcknowledgeBreaker
 from engine.domain.decision import Decision
 from engine.domain.event import SessionState, TradingState
@@ -65,11 +65,12 @@ def draw(snapshot: Snapshot, closed: Sequence[RoundTrip]) -> None:
 
 def _notice(node: TradingNode, snapshot: Snapshot) -> None:
     """Say what is the matter and what to do next; nothing when all is well."""
-    state, reason = snapshot.session_state, formats.escaped(snapshot.reason)
+    state, reason = snapshot.session_state, formats.sentence(snapshot.reason or "No reason was given")
     if state is SessionState.READY:
-        st.info("No session yet. Press Start for a sandbox session, or set one up on the page Session.")
+        st.info("**No session yet.** Press Start for a sandbox session, or set up your own on the page Session.")
         with st.container(width=240):
             frame.start_button(node, snapshot, "page")
+        st.caption(f"Start runs: {formats.escaped(_default_summary(node))}. Prices are generated, no money is at risk.")
     elif state is SessionState.FAULTED:
         st.error(
             f"**The session stopped on an error.** {reason}  \nNothing more is sent; open positions keep their stops "
@@ -77,7 +78,7 @@ def _notice(node: TradingNode, snapshot: Snapshot) -> None:
             icon=":material/error:",
         )
     elif state is SessionState.STOPPED:
-        st.info(f"Run {snapshot.run_id} has ended: {reason or 'stopped'}. These figures are final.")
+        st.info(f"Run {snapshot.run_id} has ended: {reason} These figures are final.")
     elif frame.is_stale(snapshot):
         st.warning(
             f"**These numbers are {formats.age(frame.age_s(snapshot))} old.** The engine publishes nothing new. "
@@ -90,14 +91,21 @@ def _notice(node: TradingNode, snapshot: Snapshot) -> None:
         _trading_notice(node, snapshot)
 
 
+def _default_summary(node: TradingNode) -> str:
+    """What Start would run, looked up once per browser session."""
+    if "overview-default" not in st.session_state:
+        st.session_state["overview-default"] = tables.summary(wiring.default_config(node.settings))
+    return str(st.session_state["overview-default"])
+
+
 def _trading_notice(node: TradingNode, snapshot: Snapshot) -> None:
     tripped = [breaker for breaker in snapshot.breakers if breaker.tripped_ns is not None]
     for breaker in tripped:
         _tripped(node, snapshot, breaker)
     if snapshot.trading_state is TradingState.HALTED:
-        reason = formats.escaped(snapshot.reason)
+        reason = formats.sentence(snapshot.reason)
         st.error(
-            f"**Halted.** {reason}  \nNothing is sent; open positions keep their stops at the broker. "
+            f"**Halted:** {reason}  \nNothing is sent; open positions keep their stops at the broker. "
             "When you have looked, press Resume trading in the sidebar.",
             icon=":material/block:",
         )
@@ -108,8 +116,8 @@ def _trading_notice(node: TradingNode, snapshot: Snapshot) -> None:
 def _tripped(node: TradingNode, snapshot: Snapshot, breaker: BreakerView) -> None:
     """Show a latched breaker with the form that releases it."""
     st.error(
-        f"**Breaker {formats.escaped(breaker.name)} has tripped** at {formats.utc(breaker.tripped_ns or 0)}: "
-        f"{formats.escaped(breaker.cause)}.  \nOnly orders that lower exposure may leave until you release it.",
+        f"**Breaker {formats.label(breaker.name)} has tripped** at {formats.utc(breaker.tripped_ns or 0)}: "
+        f"{formats.sentence(breaker.cause)}  \nOnly orders that lower exposure may leave until you release it.",
         icon=":material/electrical_services:",
     )
     with st.popover("Release this breaker"):
@@ -133,13 +141,10 @@ def _closed_trades(node: TradingNode, snapshot: Snapshot) -> tuple[RoundTrip, ..
 
 
 def _read_closed(node: TradingNode, run_id: int | None) -> tuple[RoundTrip, ...]:
-    if run_id is None or not node.database_path.exists():
+    if run_id is None:
         return ()
-    try:
-        with closing(queries.connect_readonly(node.database_path)) as connection:
-            rows = queries.trades(connection, run_id=run_id, state="closed", limit=CLOSED_TRADES_MAX)
-    except sqlite3.OperationalError:
-        return ()
+    with closing(queries.connect_readonly(node.database_path)) as connection:
+        rows = queries.trades(connection, run_id=run_id, state="CLOSED", limit=CLOSED_TRADES_MAX)
     return tuple(_round_trip(row) for row in rows)
 
 
@@ -301,7 +306,7 @@ POSITION_COLUMNS: dict[str, Any] = {
 def _breakers(breakers: Sequence[BreakerView]) -> None:
     st.markdown("**Breakers** (used of limit)")
     for breaker in breakers:
-        name = formats.escaped(breaker.name)
+        name = formats.label(breaker.name)
         tripped = "" if breaker.tripped_ns is None else " &nbsp; :red[:material/block: **tripped**]"
         used = min(max(breaker.used_pct / 100, 0.0), 1.0)
         st.progress(used, text=f"{name}: {breaker.value} of {breaker.limit}{tripped}")
@@ -328,7 +333,7 @@ def _decision_row(decision: Decision) -> dict[str, Any]:
         "Action": decision.action.value,
         "Units": formats.units(decision.units) if decision.units else formats.NOTHING,
         "Reason": decision.reason,
-        "First failing gate": f"{gate.name}: {gate.value}, limit {gate.limit}" if gate else "",
+        "First failing gate": f"{formats.label(gate.name)}: {gate.value}, limit {gate.limit}" if gate else "",
     }
 
 
@@ -344,11 +349,11 @@ def _round_trip(row: queries.TradeRow) -> RoundTrip:
     return RoundTrip(
         trade_id=row.trade_id,
         instrument=row.instrument,
-        units=row.units,
+        units=row.units if row.side == "long" else -row.units,
         entry_price=row.entry_price,
         exit_price=row.exit_price or row.entry_price,
         opened_ns=row.entry_ns,
         closed_ns=row.exit_ns or row.entry_ns,
-        pl_home=row.realized_pl_home,
+        pl_home=row.realized_pl_home + row.financing_home,
         reason=row.exit_reason or "",
     )

@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 import streamlit as st
-from engine.node import TradingNode
 
 from engine import wiring
 from engine.domain.command import SessionConfig, StartSession, StopSession
 from engine.domain.error import ConfigError
 from engine.domain.event import SessionState
+from engine.node import TradingNode
 from engine.snapshot import Snapshot, Verdict
 from pages.parts import confirm, frame, limits_form, market_form, model_form, tables
 from pages.parts.formats import escaped

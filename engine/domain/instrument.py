@@ -10,6 +10,8 @@ from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Dec
 
 from engine.domain.error import ConfigError
 
+DECIMALS_MAX = 12
+_STEPS = tuple(Decimal(1).scaleb(-decimals) for decimals in range(DECIMALS_MAX + 1))
 NAME_PATTERN = re.compile(r"^[A-Z0-9]{2,12}_[A-Z0-9]{2,6}$")
 
 
@@ -46,12 +48,12 @@ class Instrument:
     @property
     def price_step(self) -> Decimal:
         """Smallest difference between two prices, in quote currency."""
-        return Decimal(1).scaleb(-self.price_decimals)
+        return _STEPS[self.price_decimals]
 
     @property
     def units_step(self) -> Decimal:
         """Smallest difference between two sizes, in units."""
-        return Decimal(1).scaleb(-self.units_decimals)
+        return _STEPS[self.units_decimals]
 
     def round_units_down(self, units: Decimal) -> Decimal:
         """Round a size toward zero, so that rounding never adds risk."""

@@ -36,7 +36,7 @@ def _default_spreads() -> dict[str, Decimal]:
 
 
 def _default_position_units() -> dict[str, Decimal]:
-    return {ANY: Decimal(200_000), "XAU_USD": Decimal(100), "XAG_USD": Decimal(5_000)}
+    return {ANY: Decimal(100_000), "XAU_USD": Decimal(40), "XAG_USD": Decimal(3_000)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,8 @@ class SmaCross:
     """Two simple moving averages of mid closes: a signal on the bar where the fast one crosses the slow one.
 
     Up when fast > slow now and fast <= slow one bar earlier, down mirrored; no signal while both are equal, so a
-    touch is judged by the bar that ends it. Source: the cross-over rule of Brock, Lakonishok and LeBaron 1992, without a band.
+    touch is judged by the bar that ends it.
+    Source: the cross-over rule of Brock, Lakonishok and LeBaron 1992, without a band.
     """
 
     __slots__ = ("_fast", "_need", "_slow", "spec")

@@ -89,16 +89,17 @@ def _rows_of(instrument: str, series: Sequence[Bar], features: tuple[str, ...], 
     for index, bar in enumerate(series):
         window.append(bar)
         later = series[index + horizon] if index + horizon < len(series) else None
-        yield _row(window, features, later) if window.full and later is not None else None
+        yield _row(window, features, bar, later) if window.full and later is not None else None
 
 
-def _row(window: BarWindow, features: tuple[str, ...], later: Bar) -> Row | None:
-    then = (float(later.bid_close) + float(later.ask_close)) / 2
-    if then == window.close[-1]:
+def _row(window: BarWindow, features: tuple[str, ...], bar: Bar, later: Bar) -> Row | None:
+    # Twice the mid, exactly: as floats two equal mids can differ by rounding and would be labelled up or down.
+    now, then = bar.bid_close + bar.ask_close, later.bid_close + later.ask_close
+    if then == now:
         return None
     return Row(
-        ts_ns=window.close_ts_ns[-1],
+        ts_ns=bar.close_ts_ns,
         label_ns=later.close_ts_ns,
         features=tuple(feature_vector(features, window)),
-        label=int(then > window.close[-1]),
+        label=int(then > now),
     )

@@ -252,12 +252,7 @@ def artefact_path(models_dir: Path, entry: ManifestEntry) -> Path:
 
 
 def artefact_sha256(path: Path) -> str:
-    """Return the hash of a file for display; read again only after size or time of change differ.
-
-    Raises ConfigError when the file is missing or cannot be read.
-    """
-    if not path.is_file():
-        raise ConfigError(f"{path.name} is missing from the models folder.")
+    """Return the hash of an existing file for display; it is read again only after size or time of change differ."""
     state = path.stat()
     return _hash_of(path, state.st_mtime_ns, state.st_size, state.st_ino)
 

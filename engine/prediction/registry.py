@@ -69,7 +69,7 @@ class ModelRegistry:
         if rule is not None:
             return rule
         entry = self._entry(model_id)
-        return _load(entry, read_bounded(artefact_path(self._models_dir, entry), ARTEFACT_BYTES_MAX))
+        return _load(entry, read_bounded(self._artefact(entry), ARTEFACT_BYTES_MAX))
 
     def register(self, artefact: Path, entry: ManifestEntry) -> PredictorSpec:
         """Trust an artefact whose hash is the one in `entry`: load it, copy it to the models folder, note it.
@@ -94,7 +94,8 @@ class ModelRegistry:
         """Say in one sentence why a model cannot be used, without loading it; None when nothing is known."""
         try:
             if baseline(model_id) is None:
-                self._check(self._entry(model_id))
+                entry = self._entry(model_id)
+                _check_before_loading(entry, artefact_sha256(self._artefact(entry)))
         except ConfigError as problem:
             return str(problem)
         return None
@@ -107,13 +108,11 @@ class ModelRegistry:
             return [str(problem)]
         return [sentence for entry in entries if (sentence := self.problem(entry.id)) is not None]
 
-    def _check(self, entry: ManifestEntry) -> None:
-        try:
-            digest = artefact_sha256(artefact_path(self._models_dir, entry))
-        except ConfigError as problem:
-            text = str(problem)
-            raise ConfigError(text if entry.id in text else f"Model {entry.id}: {text}") from problem
-        _check_before_loading(entry, digest)
+    def _artefact(self, entry: ManifestEntry) -> Path:
+        path = artefact_path(self._models_dir, entry)
+        if not path.is_file():
+            raise ConfigError(f"Model {entry.id}: {entry.file} is missing from the models folder.")
+        return path
 
     def _manifest(self) -> Manifest:
         return read_manifest(self._models_dir)

@@ -62,7 +62,7 @@ def train_starter(
     rows = labelled_rows(bars, STARTER_FEATURES, HORIZON_BARS, lambda done, text: progress(0.7 * done, text))
     split = split_by_time(rows, LEARN_SHARE)
     _check_split(split)
-    progress(0.75, f"Fitting on {len(split.learn)} bars")
+    progress(0.75, f"Loading scikit-learn, fitting on {len(split.learn)} bars")
     data = _fit(split.learn)
     progress(0.85, f"Judging on {len(split.judge)} later bars")
     estimator = load_estimator("skops", data)

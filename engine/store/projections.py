@@ -71,6 +71,9 @@ def insert_sql(table: str) -> str:
     return f"{insert} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}"
 
 
+# Not EXPIRED, REJECTED or DENIED: what we gave up by ourselves may still turn out to have been filled.
+_OVER = frozenset((OrderStatus.FILLED, OrderStatus.CANCELED))
+
 _SQL = {table: insert_sql(table) for table in COLUMNS}
 
 _START_RUN = """UPDATE runs SET mode = :mode, started_ns = :started_ns, instruments = :instruments,
@@ -212,10 +215,10 @@ class Projector:
             self._keep(replace(order, status=status, status_ns=ts_ns, detail=detail))
 
     def _keep(self, order: OrderState) -> None:
-        """Note an order's new state; a filled one can change no more and is let go, so memory does not grow."""
+        """Note an order's new state; one that can change no more is let go, so that memory does not grow."""
         client_order_id = order.intent.client_order_id
         self._changed["orders"][order.seq] = order.row(self.run_id)
-        if order.status is OrderStatus.FILLED:
+        if order.status in _OVER:
             self._orders.pop(client_order_id, None)
         else:
             self._orders[client_order_id] = order

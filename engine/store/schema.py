@@ -169,8 +169,11 @@ def migrate(db: Database) -> None:
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def check_ours(conn: sqlite3.Connection, path: Path) -> None:
-    """Raise ConfigError when a database belongs to another program or to a newer Keel; reads only."""
+def check_ours(conn: sqlite3.Connection, path: Path) -> int:
+    """Return a database's schema version (0: empty); reads only.
+
+    Raises ConfigError when it belongs to another program or to a newer Keel.
+    """
     application_id = conn.execute("PRAGMA application_id").fetchone()[0]
     version = conn.execute("PRAGMA user_version").fetchone()[0]
     tables = conn.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -180,6 +183,7 @@ def check_ours(conn: sqlite3.Connection, path: Path) -> None:
         raise ConfigError(
             f"Database {path} has schema version {version}, newer than {SCHEMA_VERSION}; it needs a newer Keel."
         )
+    return int(version)
 
 
 def open_database(path: Path, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Database:

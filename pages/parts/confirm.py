@@ -53,7 +53,7 @@ def send(node: TradingNode, name: str, command: Command) -> None:
         _request(name).sent_s = monotonic()
     else:
         _renewed(name)
-    st.session_state[_REFUSAL] = None if refusal is None else f"{type(command).__name__}: {refusal}"
+    st.session_state[_REFUSAL] = None if refusal is None else f"{formats.words(type(command).__name__)}: {refusal}"
 
 
 def button(
@@ -145,7 +145,7 @@ def refusal(snapshot: Snapshot) -> str | None:
     last = _last_verdict(snapshot)
     if last is None or last.accepted or st.session_state.get(_SEEN) == last.command_id:
         return None
-    return f"{last.command}: {last.detail}"
+    return f"{formats.words(last.command)}: {last.detail}"
 
 
 def dismiss(snapshot: Snapshot) -> None:

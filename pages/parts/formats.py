@@ -91,6 +91,22 @@ def speed(factor: float | None) -> str:
     return "max" if factor is None else f"{factor:g}x"
 
 
+def sentence(text: str) -> str:
+    """End a text that others wrote with exactly one full stop, escaped for Markdown."""
+    return f"{escaped(text.rstrip('. '))}."
+
+
+def words(name: str) -> str:
+    """Turn the name of a command into words: ResumeTrading becomes Resume trading."""
+    spaced = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name)
+    return spaced.strip().capitalize()
+
+
+def label(name: str) -> str:
+    """Turn the name of a gate or breaker into words: daily_loss becomes daily loss."""
+    return name.replace("_", " ")
+
+
 def escaped(text: str) -> str:
     """Keep Streamlit from reading Markdown, colours or formulas into a text that others wrote."""
     return "".join(f"\\{letter}" if letter in _MARKDOWN else letter for letter in text)

@@ -109,15 +109,18 @@ def why_not_trading(snapshot: Snapshot) -> str:
         return f"The session stopped on an error: {snapshot.reason}"
     if not snapshot.active:
         return "No session is running."
+    if is_stale(snapshot):
+        return f"The engine has published nothing for {formats.age(age_s(snapshot))}."
     if state is SessionState.WARMING_UP:
         return _why_warming(snapshot)
     if state is SessionState.STOPPING:
         return "The session is stopping."
     tripped = [breaker for breaker in snapshot.breakers if breaker.tripped_ns is not None]
     if tripped:
-        return f"Breaker {tripped[0].name} has tripped: {tripped[0].cause or tripped[0].value}"
+        return f"Breaker {formats.label(tripped[0].name)} has tripped: {tripped[0].cause}; release it on Overview."
     if snapshot.trading_state is not TradingState.ACTIVE or state is SessionState.DEGRADED:
-        return snapshot.reason or TRADING[snapshot.trading_state][2].capitalize()
+        words = TRADING[snapshot.trading_state][2] if snapshot.trading_state is not TradingState.ACTIVE else state
+        return f"{words.capitalize()}: {snapshot.reason or 'no reason was given'}"
     return _why_last_bar(snapshot)
 
 
@@ -176,7 +179,8 @@ def _state_badge(snapshot: Snapshot) -> str:
 
 
 def _trading_badge(snapshot: Snapshot) -> str:
-    if not snapshot.active:
+    is_trading = snapshot.session_state in (SessionState.RUNNING, SessionState.DEGRADED)
+    if not snapshot.active or (snapshot.trading_state is TradingState.ACTIVE and not is_trading):
         return ""
     colour, icon, words = TRADING[snapshot.trading_state]
     return f":{colour}-badge[:material/{icon}: {words}]"
@@ -255,13 +259,13 @@ def _bar(node: TradingNode) -> None:
 def _banner(snapshot: Snapshot) -> None:
     """Show what was refused, until it is put away; a fault for as long as it lasts."""
     if snapshot.session_state is SessionState.FAULTED:
-        st.markdown(f":red[:material/error: **Faulted.** {formats.escaped(snapshot.reason)}]")
+        st.markdown(f":red[:material/error: **Faulted.** {formats.sentence(snapshot.reason)}]")
     refused = confirm.refusal(snapshot)
     if refused is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f":red[:material/block: **Refused.** {formats.escaped(refused)}]", width="content")
-        st.button("OK", key="keel-refusal-ok", type="tertiary", on_click=confirm.dismiss, args=(snapshot,))
+        st.markdown(f":red[:material/block: **Refused.** {formats.sentence(refused)}]", width="content")
+        st.button("Dismiss", key="keel-refusal-ok", type="tertiary", on_click=confirm.dismiss, args=(snapshot,))
 
 
 def _bar_text(snapshot: Snapshot) -> str:

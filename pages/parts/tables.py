@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from engine.wiring import Recording
 from streamlit import column_config as column
 
 from engine.domain.command import SessionConfig
 from engine.domain.limits import ANY, RiskLimits, ranged_fields
 from engine.ports import PredictorSpec
 from engine.snapshot import WarmupRow
+from engine.wiring import Recording
 from pages.parts.formats import age, money, speed, utc
 
 EVERY_OTHER = "every other"

@@ -75,6 +75,8 @@ class GeneratedMarket:
         """
         if instrument not in self._sources:
             raise ConfigError(f"Instrument {instrument!r} is not in this market of {', '.join(self._instruments)}.")
+        if count < 1:
+            return ()
         found = self._ended_by_now(instrument, granularity, count)
         return self._makers[instrument].bars(found, granularity, max(found.seconds.size - count, 0), found.seconds.size)
 

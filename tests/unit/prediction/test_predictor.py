@@ -150,7 +150,7 @@ def spoilt(column: str, value: float) -> BarWindow:
     [
         (spoilt("spread", float("nan")), "mine could not judge EUR_USD: feature spread_atr is nan."),
         (spoilt("close", 0.0), "mine could not judge EUR_USD: math domain error."),
-        (spoilt("close", float("inf")), "mine could not judge EUR_USD: feature rsi_14 is nan."),
+        (spoilt("close", float("inf")), "mine could not judge EUR_USD: feature return_1 is nan."),
         (spoilt("spread", float("inf")), "mine could not judge EUR_USD: feature spread_atr is inf."),
         (window_of(walk(20)), "mine needs 21 bars of EUR_USD; there are 20."),
     ],

@@ -112,12 +112,12 @@ def test_an_order_needs_margin_for_what_it_opens(units, result) -> None:
         (1_000, "INSUFFICIENT_MARGIN"),
         (-1_000, "MARKET_ORDER"),
         (-45_000, "MARKET_ORDER"),
-        (-90_000, "INSUFFICIENT_MARGIN"),
-        (-85_000, "MARKET_ORDER"),
+        (-90_247, "MARKET_ORDER"),
+        (-90_248, "INSUFFICIENT_MARGIN"),
     ],
 )
 def test_reducing_stays_possible_and_frees_margin_for_the_other_side(units, result) -> None:
-    """After 45,000 bought the spread took 4.50 USD of 1,000: 45,000 the other way need 990.045, 45,252 do not fit."""
+    """After 45,000 bought the spread took 4.50 USD of 1,000: there is margin for 45,247 units the other way."""
     venue = priced(balance=Decimal(1_000))
     assert outcome(sent(venue, order(45_000))) == "MARKET_ORDER"
     assert outcome(sent(venue, order(units))) == result

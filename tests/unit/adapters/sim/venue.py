@@ -13,6 +13,8 @@ from engine.domain.transaction import Fill, OrderCanceled, OrderCreated, Transac
 # Tuesday, 2024-03-05T12:00:00Z: 07:00 in New York, ten hours before the rollover.
 START_NS = 1_709_640_000 * NS_PER_S
 MINUTE_NS = 60 * NS_PER_S
+# Friday, 17:00 in New York, when the week ends.
+MINUTES_TO_CLOSE = 3 * 1_440 + 600
 NO_FINANCING = FinancingRates(long=Decimal(0), short=Decimal(0))
 
 
@@ -46,7 +48,7 @@ def broker(*names: str, **options: Any) -> SimBroker:
 
 
 def bar(minute: int, prices: str, *, spread: str = "0.00010", name: str = "EUR_USD", start_ns: int = START_NS) -> Bar:
-    """The one-minute bar that ends `minute` minutes after the start; prices are the bid's: flat, or "open high low close"."""
+    """The bar that ends `minute` minutes after the start; prices are the bid's: flat, or "open high low close"."""
     bid = [Decimal(text) for text in prices.split()]
     first, high, low, close = bid * 4 if len(bid) == 1 else bid
     wide = Decimal(spread)

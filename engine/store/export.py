@@ -1,0 +1,119 @@
+"""I am the trades as a CSV file that opens in a spreadsheet and still adds up to the last decimal.
+I may import error, and queries and schema of my own floor.
+I must not write to the database, nor leave half a file.
+My tests are in tests/unit/store/test_export.py.
+"""
+
+import csv
+import io
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+from engine.domain.error import ConfigError
+from engine.store.queries import TradeRow, connect_readonly, each_trade
+from engine.store.schema import refusal
+
+NS_PER_S = 1_000_000_000
+
+# A spreadsheet would run a text cell that begins with one of these (OWASP ASVS 1.2.10).
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_TIMES = {"entry_ns": "entry_time", "exit_ns": "exit_time"}
+_COLUMNS = tuple(item.name for item in fields(TradeRow))
+
+
+def trades_csv(
+    path: Path,
+    run_id: int | None = None,
+    instrument: str | None = None,
+    state: str | None = None,
+    side: str | None = None,
+) -> bytes:
+    """Return the matching trades as UTF-8 CSV, newest first; without a database only the header.
+
+    Decimals are exact; each time stands in nanoseconds and as ISO 8601 UTC. Raises ConfigError for a bad database.
+    """
+    out = io.StringIO(newline="")
+    _write(out, _trades(path, run_id, instrument, state, side))
+    return out.getvalue().encode()
+
+
+def write_trades_csv(
+    database: Path,
+    out: Path,
+    run_id: int | None = None,
+    instrument: str | None = None,
+    state: str | None = None,
+    side: str | None = None,
+) -> int:
+    """Write the matching trades to a CSV file that appears complete or not at all; return the number of trades.
+
+    Raises ConfigError when there is no such database, or the file cannot be written.
+    """
+    if not database.exists():
+        raise ConfigError(f"Database {database} does not exist; name one that a session has written.")
+    if out.is_dir() or out.resolve() == database.resolve():
+        raise ConfigError(f"Export cannot be written to {out}; name a CSV file.")
+    rows = _trades(database, run_id, instrument, state, side)
+    try:
+        descriptor, part = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part")
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    try:
+        with open(descriptor, "w", encoding="utf-8", newline="") as file:
+            count = _write(file, rows)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(part, out)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    finally:
+        Path(part).unlink(missing_ok=True)
+    return count
+
+
+def _unwritable(out: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"Export cannot be written to {out} ({error.strerror}); name a file in a writable folder.")
+
+
+def _trades(
+    path: Path, run_id: int | None, instrument: str | None, state: str | None, side: str | None
+) -> Iterator[TradeRow]:
+    conn = connect_readonly(path)
+    try:
+        yield from each_trade(conn, run_id, instrument, state, side)
+    except sqlite3.Error as error:
+        raise refusal(path, error) from error
+    finally:
+        conn.close()
+
+
+def _write(file: TextIO, trades: Iterable[TradeRow]) -> int:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([title for name in _COLUMNS for title in ((name, _TIMES[name]) if name in _TIMES else (name,))])
+    count = 0
+    for trade in trades:
+        cells = zip(_COLUMNS, astuple(trade), strict=True)
+        writer.writerow([cell for name, value in cells for cell in _cells(name, value)])
+        count += 1
+    return count
+
+
+def _cells(name: str, value: object) -> tuple[object, ...]:
+    if name in _TIMES:
+        return value, None if value is None else iso_utc(int(str(value)))
+    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
+        return (f"'{value}",)
+    return (value,)
+
+
+def iso_utc(ts_ns: int) -> str:
+    """Write a time as ISO 8601 UTC with a Z; a fraction of a second only where there is one, in nanoseconds."""
+    seconds, nanos = divmod(ts_ns, NS_PER_S)
+    text = datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{nanos:09d}Z" if nanos else f"{text}Z"

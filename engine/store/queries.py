@@ -1,0 +1,319 @@
+"""I am the reading side: typed rows for pages, exports and scripts, from a connection that cannot write.
+I may import the domain, and codec and schema of my own floor.
+I must not write, nor be handed SQL or names from outside.
+My tests are in tests/unit/store/test_queries.py.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from sqlite_utils import Database
+
+from engine.domain.account import EquityPoint
+from engine.domain.decision import Gate
+from engine.domain.error import ConfigError
+from engine.domain.event import DecisionMade
+from engine.store.codec import decode
+from engine.store.schema import BUSY_TIMEOUT_MS, DECIMALS, check_ours, migrate, refusal
+
+_RUN_ID_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One run; figures are None until it ends (or for a run that never began), amounts in `currency`."""
+
+    run_id: int
+    status: str
+    mode: str | None
+    started_ns: int | None
+    ended_ns: int | None
+    started_wall_ns: int
+    instruments: str | None
+    granularity: str | None
+    model_id: str | None
+    model_sha256: str | None
+    seed: int | None
+    currency: str | None
+    opening_balance_home: Decimal | None
+    closing_balance_home: Decimal | None
+    equity_home: Decimal | None
+    max_drawdown_pct: Decimal | None
+    bars: int | None
+    decisions: int | None
+    orders: int | None
+    fills: int | None
+    trades: int | None
+    reason: str | None
+    config: str | None
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeRow:
+    """One round trip; units are absolute, side is long or short, state OPEN or CLOSED, amounts in home currency."""
+
+    run_id: int
+    trade_id: str
+    instrument: str
+    side: str
+    state: str
+    units: Decimal
+    units_open: Decimal
+    entry_ns: int
+    entry_price: Decimal
+    exit_ns: int | None
+    exit_price: Decimal | None
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
+    risk_home: Decimal | None
+    realized_pl_home: Decimal
+    financing_home: Decimal
+    exit_reason: str | None
+    client_order_id: str | None
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRow:
+    """One of our orders; units and filled_units are signed, status is an OrderStatus."""
+
+    run_id: int
+    client_order_id: str
+    instrument: str
+    units: Decimal
+    reason: str
+    created_ns: int
+    price_bound: Decimal | None
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
+    trailing_distance: Decimal | None
+    reduce_only: int
+    risk_home: Decimal
+    command_id: str | None
+    status: str
+    status_ns: int
+    detail: str
+    broker_order_id: str | None
+    filled_units: Decimal
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillRow:
+    """One fill; units are signed, amounts in home currency, closed_trade_ids a JSON list."""
+
+    run_id: int
+    transaction_id: int
+    ts_ns: int
+    instrument: str
+    units: Decimal
+    price: Decimal
+    reason: str
+    pl_home: Decimal
+    financing_home: Decimal
+    commission_home: Decimal
+    half_spread_home: Decimal
+    balance_home: Decimal
+    order_id: str
+    client_order_id: str | None
+    opened_trade_id: str | None
+    closed_trade_ids: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRow:
+    """One decision with every gate of its intended order; first_block names the first gate that failed."""
+
+    seq: int
+    run_id: int
+    ts_ns: int
+    bar_ts_ns: int
+    instrument: str
+    direction: int
+    confidence: float
+    action: str
+    reason: str
+    bid: Decimal
+    ask: Decimal
+    equity_home: Decimal
+    position_units: Decimal
+    units: Decimal
+    client_order_id: str | None
+    first_block: str | None
+    gates: tuple[Gate, ...] = ()
+
+
+_R = TypeVar("_R", RunRow, TradeRow, OrderRow, FillRow)
+
+_RUNS = "SELECT * FROM runs ORDER BY run_id DESC LIMIT ?"
+
+# Bounds on run_id instead of an optional condition: the index by run then serves both one run and all of them.
+_TRADES = """SELECT * FROM trades WHERE run_id BETWEEN :run_from AND :run_to
+    AND (:instrument IS NULL OR instrument = :instrument) AND (:state IS NULL OR state = :state)
+    AND (:side IS NULL OR side = :side) ORDER BY run_id DESC, seq DESC LIMIT :limit OFFSET :offset"""
+
+_COUNT_TRADES = """SELECT count(*) FROM trades WHERE run_id BETWEEN :run_from AND :run_to
+    AND (:instrument IS NULL OR instrument = :instrument) AND (:state IS NULL OR state = :state)
+    AND (:side IS NULL OR side = :side)"""
+
+_ORDERS = "SELECT * FROM orders WHERE run_id = ? ORDER BY seq"
+
+_FILLS = "SELECT * FROM fills WHERE run_id = ? ORDER BY transaction_id"
+
+_DECISIONS = """SELECT d.*, e.payload FROM decisions AS d JOIN events AS e USING (seq) WHERE d.run_id = :run_id
+    AND (:instrument IS NULL OR instrument = :instrument) AND (:action IS NULL OR action = :action)
+    ORDER BY d.seq DESC LIMIT :limit"""
+
+# Evenly spaced places between a run's first and last decision, and the decision at or after each: the cost
+# depends on the number of points and not on the length of the run.
+_EQUITY = """WITH RECURSIVE
+    ends(first, last) AS (SELECT min(seq), max(seq) FROM decisions WHERE run_id = :run_id),
+    places(n, seq) AS (
+        SELECT 0, first FROM ends WHERE first IS NOT NULL
+        UNION ALL
+        SELECT n + 1, first + (n + 1) * (last - first) / (:points - 1) FROM places, ends WHERE n + 1 < :points),
+    picked(seq) AS (
+        SELECT DISTINCT (SELECT min(d.seq) FROM decisions AS d WHERE d.run_id = :run_id AND d.seq >= places.seq)
+        FROM places)
+    SELECT d.ts_ns, d.equity_home, (
+        SELECT t.balance_home FROM transactions AS t
+        WHERE t.seq < d.seq AND t.run_id = :run_id AND t.balance_home IS NOT NULL ORDER BY t.seq DESC LIMIT 1
+    ) AS balance_home FROM picked JOIN decisions AS d USING (seq) ORDER BY d.seq"""
+
+_OPENING_BALANCE = "SELECT opening_balance_home FROM runs WHERE run_id = ?"
+
+
+def connect_readonly(path: Path) -> sqlite3.Connection:
+    """Open a database for reading only; where there is none yet, an empty one in memory, so that pages show nothing.
+
+    Raises ConfigError when the file is not one of ours, or cannot be read.
+    """
+    if not path.exists():
+        return _empty()
+    conn: sqlite3.Connection | None = None
+    try:
+        conn = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_MS / 1000)
+        conn.execute("PRAGMA query_only = ON")
+        is_empty = check_ours(conn, path) == 0
+    except (sqlite3.Error, ConfigError) as error:
+        if conn is not None:
+            conn.close()
+        raise error if isinstance(error, ConfigError) else refusal(path, error) from error
+    if is_empty:
+        conn.close()
+        return _empty()
+    return conn
+
+
+def _empty() -> sqlite3.Connection:
+    conn = sqlite3.connect(":memory:")
+    migrate(Database(conn, execute_plugins=False))
+    return conn
+
+
+def runs(conn: sqlite3.Connection, limit: int = 50) -> tuple[RunRow, ...]:
+    """Return the newest runs, newest first."""
+    return tuple(_rows(RunRow, conn.execute(_RUNS, (limit,))))
+
+
+def trades(
+    conn: sqlite3.Connection,
+    run_id: int | None = None,
+    instrument: str | None = None,
+    state: str | None = None,
+    side: str | None = None,
+    limit: int = 200,
+    offset: int = 0,
+) -> tuple[TradeRow, ...]:
+    """Return trades that match every given filter, newest first; a negative limit means all of them."""
+    values = _trade_filter(run_id, instrument, state, side) | {"limit": limit, "offset": offset}
+    return tuple(_rows(TradeRow, conn.execute(_TRADES, values)))
+
+
+def each_trade(
+    conn: sqlite3.Connection,
+    run_id: int | None = None,
+    instrument: str | None = None,
+    state: str | None = None,
+    side: str | None = None,
+) -> Iterator[TradeRow]:
+    """Yield all trades that match every given filter, newest first, without holding them in memory."""
+    values = _trade_filter(run_id, instrument, state, side) | {"limit": -1, "offset": 0}
+    yield from _rows(TradeRow, conn.execute(_TRADES, values))
+
+
+def count_trades(
+    conn: sqlite3.Connection,
+    run_id: int | None = None,
+    instrument: str | None = None,
+    state: str | None = None,
+    side: str | None = None,
+) -> int:
+    """Count the trades that match every given filter."""
+    return int(conn.execute(_COUNT_TRADES, _trade_filter(run_id, instrument, state, side)).fetchone()[0])
+
+
+def fills(conn: sqlite3.Connection, run_id: int) -> tuple[FillRow, ...]:
+    """Return the fills of a run, oldest first."""
+    return tuple(_rows(FillRow, conn.execute(_FILLS, (run_id,))))
+
+
+def orders(conn: sqlite3.Connection, run_id: int) -> tuple[OrderRow, ...]:
+    """Return the orders of a run, oldest first."""
+    return tuple(_rows(OrderRow, conn.execute(_ORDERS, (run_id,))))
+
+
+def decisions(
+    conn: sqlite3.Connection,
+    run_id: int,
+    instrument: str | None = None,
+    action: str | None = None,
+    limit: int = 100,
+) -> tuple[DecisionRow, ...]:
+    """Return the newest decisions of a run that match every given filter, newest first, with their gates."""
+    values = {"run_id": run_id, "instrument": instrument, "action": action, "limit": limit}
+    return tuple(_decision(row) for row in _named(conn.execute(_DECISIONS, values)))
+
+
+def equity_curve(conn: sqlite3.Connection, run_id: int, points_max: int = 1000) -> tuple[EquityPoint, ...]:
+    """Return at most points_max (at least 2) points of a run, oldest first, the first and last decision included."""
+    opening = conn.execute(_OPENING_BALANCE, (run_id,)).fetchone()
+    rows = conn.execute(_EQUITY, {"run_id": run_id, "points": max(points_max, 2)})
+    return tuple(
+        EquityPoint(ts_ns=ts_ns, equity_home=Decimal(equity), balance_home=Decimal(balance or opening[0] or equity))
+        for ts_ns, equity, balance in rows
+    )
+
+
+def _trade_filter(
+    run_id: int | None, instrument: str | None, state: str | None, side: str | None
+) -> dict[str, int | str | None]:
+    run_from, run_to = (0, _RUN_ID_MAX) if run_id is None else (run_id, run_id)
+    return {"run_from": run_from, "run_to": run_to, "instrument": instrument, "state": state, "side": side}
+
+
+def _named(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
+    """Yield rows by column name, decimals as Decimal."""
+    names = [column[0] for column in cursor.description]
+    for row in cursor:
+        yield {
+            name: Decimal(value) if name in DECIMALS and value is not None else value
+            for name, value in zip(names, row, strict=True)
+        }
+
+
+def _rows(kind: type[_R], cursor: sqlite3.Cursor) -> Iterator[_R]:
+    return (kind(**row) for row in _named(cursor))
+
+
+def _decision(row: dict[str, Any]) -> DecisionRow:
+    event = decode("DecisionMade", row.pop("payload"))
+    gates = event.decision.gates if isinstance(event, DecisionMade) else ()
+    return DecisionRow(**row, gates=gates)
