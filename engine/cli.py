@@ -109,9 +109,9 @@ def setup() -> int:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    if any(spec.sha256 for spec in wiring.registry(settings).specs()):
+    if not wiring.needs_starter(settings):
         return 0
-    typer.echo("No trained model yet: training the starter model on the sandbox's own history.", err=True)
+    typer.echo("No usable trained model: training the starter model on the sandbox's own history.", err=True)
     with typer.progressbar(length=1_000, label="Training", file=sys.stderr) as bar:
         done = 0
 

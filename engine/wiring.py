@@ -167,6 +167,13 @@ def import_recording(settings: Settings, name: str, data: bytes) -> Recording:
     return replace(recording, path=target)
 
 
+def needs_starter(settings: Settings) -> bool:
+    """Say whether there is no trained model, or the starter that we made ourselves can no longer be loaded."""
+    models = registry(settings)
+    trained = [spec.model_id for spec in models.specs() if spec.sha256]
+    return not trained or (STARTER_ID in trained and models.problem(STARTER_ID) is not None)
+
+
 def train_starter_model(settings: Settings, progress: Callable[[float, str], None]) -> str:
     """Train the starter model on the sandbox's own history and register it; returns its title."""
     source = GeneratedMarket(STARTER_SEED, DEFAULT_INSTRUMENTS)

@@ -135,12 +135,12 @@ def _closed_trades(node: TradingNode, snapshot: Snapshot) -> tuple[RoundTrip, ..
     version = (snapshot.run_id, snapshot.counts.fills)
     known, trips = st.session_state.get("overview-closed", (None, ()))
     if known != version:
-        trips = _read_closed(node, snapshot.run_id)
+        trips = _closed_trades_of(node, snapshot.run_id)
         st.session_state["overview-closed"] = (version, trips)
     return tuple(trips)
 
 
-def _read_closed(node: TradingNode, run_id: int | None) -> tuple[RoundTrip, ...]:
+def _closed_trades_of(node: TradingNode, run_id: int | None) -> tuple[RoundTrip, ...]:
     if run_id is None:
         return ()
     with closing(queries.connect_readonly(node.database_path)) as connection:

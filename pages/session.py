@@ -13,20 +13,21 @@ import streamlit as st
 from engine import wiring
 from engine.domain.command import SessionConfig, StartSession, StopSession
 from engine.domain.error import ConfigError
-from engine.domain.event import SessionState
+from engine.domain.event import SessionState, TradingState
+from engine.domain.limits import RiskLimits
 from engine.node import TradingNode
 from engine.snapshot import Snapshot, Verdict
 from pages.parts import confirm, frame, limits_form, market_form, model_form, tables
 from pages.parts.formats import escaped
 
-SPEEDS: dict[float | None, str] = {
-    1.0: "1x, real time",
-    10.0: "10x",
-    60.0: "60x, a minute of market each second",
-    300.0: "300x",
-    1_800.0: "1,800x",
-    3_600.0: "3,600x, an hour of market each second",
-    None: "max, as fast as it goes",
+SPEEDS: dict[str, float | None] = {
+    "1x, real time": 1.0,
+    "10x": 10.0,
+    "60x, a minute of market each second": 60.0,
+    "300x": 300.0,
+    "1,800x": 1_800.0,
+    "3,600x, an hour of market each second": 3_600.0,
+    "max, as fast as it goes": None,
 }
 _START, _ASKED, _ANSWER = "session-start", "session.asked", "session.answer"
 
@@ -38,7 +39,7 @@ def render() -> None:
     st.subheader("Session")
     _live(node, snapshot.active)
     if snapshot.active and snapshot.config is not None:
-        _running(snapshot.config)
+        _running(snapshot.config, snapshot.limits or snapshot.config.limits)
     else:
         _form(node)
 
@@ -74,9 +75,12 @@ def _answer(snapshot: Snapshot) -> None:
 
 def _state_line(snapshot: Snapshot) -> None:
     colour, icon = frame.STATES[snapshot.session_state]
-    badge = f":{colour}-badge[:material/{icon}: {snapshot.session_state.replace('_', ' ')}]"
+    badges = f":{colour}-badge[:material/{icon}: {snapshot.session_state.replace('_', ' ')}]"
+    if snapshot.active and snapshot.trading_state is not TradingState.ACTIVE:
+        colour, icon, words = frame.TRADING[snapshot.trading_state]
+        badges += f" :{colour}-badge[:material/{icon}: {words}]"
     run = "" if snapshot.run_id is None else f"Run {snapshot.run_id}. "
-    st.markdown(f"{badge} &nbsp; {run}{escaped(snapshot.reason)}")
+    st.markdown(f"{badges} &nbsp; {run}{escaped(snapshot.reason)}")
 
 
 def _warmup(snapshot: Snapshot) -> None:
@@ -104,12 +108,12 @@ def _stop_button(node: TradingNode, snapshot: Snapshot) -> None:
     st.caption("Stop ends the run; open positions stay at the broker with their stops and targets.")
 
 
-def _running(config: SessionConfig) -> None:
-    """Show what the running session was started with; nothing of it can be changed while it runs."""
+def _running(config: SessionConfig, limits: RiskLimits) -> None:
+    """Show what the running session was started with and the limits in force; a new form comes when it has ended."""
     st.markdown("##### Configuration of this run")
     left, right = st.columns([2, 3])
     left.table(tables.configuration(config), border="horizontal", hide_index=True)
-    right.table(tables.limits(config.limits), border="horizontal", hide_index=True)
+    right.table(tables.limits(limits), border="horizontal", hide_index=True)
 
 
 def _form(node: TradingNode) -> None:
@@ -143,8 +147,6 @@ def _form(node: TradingNode) -> None:
 
 
 def _config(defaults: SessionConfig, **chosen: Any) -> tuple[SessionConfig | None, str | None]:
-    if empty := [label for label, name in (("Capital", "capital_home"), ("Seed", "seed")) if chosen[name] is None]:
-        return None, f"{' and '.join(empty)} must be given."
     try:
         return replace(defaults, **chosen), None
     except ConfigError as error:
@@ -162,12 +164,10 @@ def _account(defaults: SessionConfig) -> dict[str, Any]:
             key="session.capital",
             persist_state="session",
         )
-        speeds = list(SPEEDS)
         speed = st.selectbox(
             "Speed",
-            speeds,
-            index=speeds.index(defaults.speed) if defaults.speed in speeds else speeds.index(60.0),
-            format_func=SPEEDS.__getitem__,
+            list(SPEEDS),
+            index=list(SPEEDS.values()).index(defaults.speed) if defaults.speed in SPEEDS.values() else 0,
             help="How much faster than the wall clock market time passes.",
             key="session.speed",
             persist_state="session",
@@ -180,7 +180,7 @@ def _account(defaults: SessionConfig) -> dict[str, Any]:
             key="session.seed",
             persist_state="session",
         )
-    return {"capital_home": capital if capital is None else tables.exact(capital), "speed": speed, "seed": seed}
+    return {"capital_home": tables.exact(capital), "speed": SPEEDS[speed], "seed": seed}
 
 
 def _start(node: TradingNode, config: SessionConfig | None, problems: Sequence[str]) -> None:

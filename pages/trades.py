@@ -5,7 +5,7 @@ My tests are in tests/ui/test_trades.py.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -80,7 +80,7 @@ def _choose_run(runs: Sequence[RunRow], snapshot: Snapshot) -> RunRow:
 
     def label(run_id: int) -> str:
         run = by_id[run_id]
-        return trade_tables.run_label(run, snapshot.balance_home if _is_live(run, snapshot) else None)
+        return trade_tables.run_label(run, live=_is_live(run, snapshot))
 
     chosen = st.selectbox("Run", list(by_id), format_func=label, key="trades.run", persist_state="session")
     return by_id[chosen]
@@ -111,7 +111,7 @@ def _csv_button(path: Path, run: RunRow, selection: Selection) -> None:
     """Offer what the filters select as a file; it is built when clicked, from the database, without a rerun."""
     st.download_button(
         "Export CSV",
-        data=partial(trades_csv, path, **selection),
+        data=csv_of(path, selection),
         file_name=csv_name(run),
         mime="text/csv",
         on_click="ignore",
@@ -119,6 +119,11 @@ def _csv_button(path: Path, run: RunRow, selection: Selection) -> None:
         key="trades.csv",
         help="The trades that the filters select, with every decimal.",
     )
+
+
+def csv_of(path: Path, selection: Selection) -> Callable[[], bytes]:
+    """Return what builds the file when the button is clicked; Streamlit calls it in a thread of its own."""
+    return partial(trades_csv, path, **selection)
 
 
 def csv_name(run: RunRow) -> str:

@@ -96,8 +96,7 @@ def _sma_distance(bars: int) -> Callable[[Look], float]:
 
     def compute(look: Look) -> float:
         close = look.close
-        # bars * close and fsum round the same exact number when nothing moved, so a flat market gives exactly 0.
-        return _ratio((bars * close[-1] - fsum(close[-bars:])) / bars, look.atr())
+        return _ratio(close[-1] - fsum(close[-bars:]) / bars, look.atr())
 
     return compute
 

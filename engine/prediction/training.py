@@ -1,10 +1,7 @@
 """I am the training of the starter model: from closed bars to a registered artefact, told honestly.
-I may import dataset, features, manifest, predictor, registry, ports and the domain; numpy and sklearn inside functions.
+I may import this room, ports and the domain; pandas, sklearn and skops inside functions.
 I must not look at a held-out bar before the model is fitted, nor promise an edge.
 My tests are in tests/unit/prediction/test_training.py.
-
-The starter shows how a trained model runs in Keel. It is a logistic regression on generated prices and has no
-expected edge; its held-out figures stand beside those of a model that knows only how often prices rose.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.domain.error import ConfigError
-from engine.domain.market import Bar
+from engine.domain.market import Bar, Granularity
 from engine.ports import PredictorSpec
 from engine.prediction.dataset import Progress, Row, Split, labelled_rows, one_granularity, split_by_time
 from engine.prediction.features import FEATURES, lookback, reference_vector
@@ -51,7 +48,9 @@ def train_starter(
 ) -> PredictorSpec:
     """Fit, judge, write and register the starter model; closed bars per instrument, all of one granularity.
 
-    The label is whether the mid close is higher HORIZON_BARS bars later. The last quarter of the time is held out.
+    The starter shows how a trained model runs; it is a logistic regression on generated prices without an expected
+    edge, and its held-out figures stand beside those of a model that knows only how often prices rose. The label
+    is whether the mid close is higher HORIZON_BARS bars later; the last quarter of the rows in time is held out.
     progress hears of fractions 0..1; clock_ns tells when the model was made (None: the end of the newest bar).
     The same bars give the same predictions. Raises ConfigError when the bars do not suffice.
     """
@@ -65,9 +64,21 @@ def train_starter(
     progress(0.75, f"Loading scikit-learn, fitting on {len(split.learn)} bars")
     data = _fit(split.learn)
     progress(0.85, f"Judging on {len(split.judge)} later bars")
+    created_ns = clock_ns() if clock_ns else max(series[-1].close_ts_ns for series in bars.values())
+    entry = _entry(data, split, tuple(bars), granularity, created_ns)
+    progress(0.95, "Registering")
+    spec = ModelRegistry(models_dir).register_bytes(data, entry)
+    progress(1.0, f"{STARTER_TITLE} is ready")
+    return spec
+
+
+def _entry(
+    data: bytes, split: Split, instruments: tuple[str, ...], granularity: Granularity, created_ns: int
+) -> ManifestEntry:
+    """Judge the packed model and write down everything the manifest wants to know of it."""
     estimator = load_estimator("skops", data)
     threshold = _threshold(_chances_up(estimator, split.learn))
-    entry = ManifestEntry(
+    return ManifestEntry(
         id=STARTER_ID,
         title=STARTER_TITLE,
         kind="sklearn-classifier",
@@ -76,22 +87,18 @@ def train_starter(
         sha256=sha256(data).hexdigest(),
         features=STARTER_FEATURES,
         reference=tuple(reference_vector(STARTER_FEATURES)),
-        instruments=tuple(bars),
+        instruments=instruments,
         granularity=granularity,
         lookback_bars=lookback(STARTER_FEATURES),
-        capacity=len(bars),
+        capacity=len(instruments),
         classes=_CLASSES,
         threshold=threshold,
         trained=Trained(first_ns=split.learn[0].ts_ns, last_ns=split.learn[-1].ts_ns, bars=len(split.learn)),
         libraries=Libraries(sklearn=version("scikit-learn"), numpy=version("numpy")),
         held_out=_judged(estimator, split, threshold),
-        created_ns=clock_ns() if clock_ns else max(series[-1].close_ts_ns for series in bars.values()),
+        created_ns=created_ns,
         golden=golden_rows(estimator, _evenly(split.judge)),
     )
-    progress(0.95, "Registering")
-    spec = ModelRegistry(models_dir).register_bytes(data, entry)
-    progress(1.0, f"{STARTER_TITLE} is ready")
-    return spec
 
 
 def _check_split(split: Split) -> None:

@@ -10,8 +10,9 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, fields
+from dataclasses import fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import TextIO
 
@@ -25,6 +26,7 @@ NS_PER_S = 1_000_000_000
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _TIMES = {"entry_ns": "entry_time", "exit_ns": "exit_time"}
 _COLUMNS = tuple(item.name for item in fields(TradeRow))
+_VALUES = attrgetter(*_COLUMNS)
 
 
 def trades_csv(
@@ -94,11 +96,11 @@ def _trades(
 
 
 def _write(file: TextIO, trades: Iterable[TradeRow]) -> int:
-    writer = csv.writer(file, lineterminator="\n")
+    writer = csv.writer(file)
     writer.writerow([title for name in _COLUMNS for title in ((name, _TIMES[name]) if name in _TIMES else (name,))])
     count = 0
     for trade in trades:
-        cells = zip(_COLUMNS, astuple(trade), strict=True)
+        cells = zip(_COLUMNS, _VALUES(trade), strict=True)
         writer.writerow([cell for name, value in cells for cell in _cells(name, value)])
         count += 1
     return count

@@ -174,20 +174,23 @@ _DECISIONS = """SELECT d.*, e.payload FROM decisions AS d JOIN events AS e USING
 # Evenly spaced places between a run's first and last decision, and the decision at or after each: the cost
 # depends on the number of points and not on the length of the run.
 _EQUITY = """WITH RECURSIVE
-    ends(first, last) AS (SELECT min(seq), max(seq) FROM decisions WHERE run_id = :run_id),
     places(n, seq) AS (
-        SELECT 0, first FROM ends WHERE first IS NOT NULL
+        SELECT 0, :first
         UNION ALL
-        SELECT n + 1, first + (n + 1) * (last - first) / (:points - 1) FROM places, ends WHERE n + 1 < :points),
+        SELECT n + 1, :first + (n + 1) * (:last - :first) / (:points - 1) FROM places WHERE n + 1 < :points),
     picked(seq) AS (
-        SELECT DISTINCT (SELECT min(d.seq) FROM decisions AS d WHERE d.run_id = :run_id AND d.seq >= places.seq)
-        FROM places)
+        SELECT DISTINCT (
+            SELECT d.seq FROM decisions AS d
+            WHERE d.run_id = :run_id AND d.seq >= places.seq ORDER BY d.seq LIMIT 1
+        ) FROM places)
     SELECT d.ts_ns, d.equity_home, (
         SELECT t.balance_home FROM transactions AS t
-        WHERE t.seq < d.seq AND t.run_id = :run_id AND t.balance_home IS NOT NULL ORDER BY t.seq DESC LIMIT 1
-    ) AS balance_home FROM picked JOIN decisions AS d USING (seq) ORDER BY d.seq"""
+        WHERE t.seq < d.seq AND +t.run_id = :run_id AND t.balance_home IS NOT NULL ORDER BY t.seq DESC LIMIT 1
+    ) AS balance_home FROM picked CROSS JOIN decisions AS d USING (seq) ORDER BY d.seq"""
 
-_OPENING_BALANCE = "SELECT opening_balance_home FROM runs WHERE run_id = ?"
+_ENDS = """SELECT opening_balance_home,
+    (SELECT min(seq) FROM decisions WHERE run_id = :run_id), (SELECT max(seq) FROM decisions WHERE run_id = :run_id)
+    FROM runs WHERE run_id = :run_id"""
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
@@ -284,10 +287,12 @@ def decisions(
 
 def equity_curve(conn: sqlite3.Connection, run_id: int, points_max: int = 1000) -> tuple[EquityPoint, ...]:
     """Return at most points_max (at least 2) points of a run, oldest first, the first and last decision included."""
-    opening = conn.execute(_OPENING_BALANCE, (run_id,)).fetchone()
-    rows = conn.execute(_EQUITY, {"run_id": run_id, "points": max(points_max, 2)})
+    opening, first, last = conn.execute(_ENDS, {"run_id": run_id}).fetchone() or (None, None, None)
+    if first is None:
+        return ()
+    rows = conn.execute(_EQUITY, {"run_id": run_id, "first": first, "last": last, "points": max(points_max, 2)})
     return tuple(
-        EquityPoint(ts_ns=ts_ns, equity_home=Decimal(equity), balance_home=Decimal(balance or opening[0] or equity))
+        EquityPoint(ts_ns=ts_ns, equity_home=Decimal(equity), balance_home=Decimal(balance or opening or equity))
         for ts_ns, equity, balance in rows
     )
 

@@ -53,7 +53,7 @@ def _stop_mode(defaults: RiskLimits) -> StopMode:
     )
 
 
-def _number(item: "Field[Any]", default: Decimal | int) -> tuple[Decimal | int | None, str | None]:
+def _number(item: "Field[Any]", default: Decimal | int) -> tuple[Decimal | int, str | None]:
     whole = isinstance(default, int)
     typed = st.number_input(
         _heading(item),
@@ -63,7 +63,7 @@ def _number(item: "Field[Any]", default: Decimal | int) -> tuple[Decimal | int |
         key=f"session.limit.{item.name}",
         persist_state="session",
     )
-    value = typed if typed is None or whole else tables.exact(typed)
+    value = typed if whole else tables.exact(typed)
     return value, _problem(item, value)
 
 
@@ -109,7 +109,7 @@ def _problem(item: "Field[Any]", value: object) -> str | None:
 def _in_words(problem: str, name: str, label: str) -> str:
     """Put the label in the place of the field's name: "Spread for every other instrument is 0; it must be ..."."""
     named = problem.replace(f"[{ANY}]", f" for {tables.EVERY_OTHER} instrument").replace(name, label)
-    return re.sub(r"\[(\w+)\]", r" for \1", named).replace(" is None;", " is empty;")
+    return re.sub(r"\[(\w+)\]", r" for \1", named)
 
 
 def _note(item: "Field[Any]", problem: str | None) -> None:

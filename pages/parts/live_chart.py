@@ -61,7 +61,7 @@ const draw = (host) => {
     layout.font.family = style.fontFamily;
     host.keelDrawn = figure;
     host.keelTheme = theme;
-    Plotly.react(host, data, layout, {
+    host.keelBusy = Plotly.react(host, data, layout, {
       responsive: true, scrollZoom: !narrow, displaylogo: false,
       displayModeBar: narrow ? false : "hover", modeBarButtons: BUTTONS,
     });
@@ -74,11 +74,11 @@ export default function ({ parentElement, data }) {
   host.setAttribute("aria-label", data.alt);
   host.keel = { figure: data.figure, url: data.library };
   draw(host);
-  if (!host.keelTimer) host.keelTimer = setInterval(() => draw(host), 500);
+  host.keelTimer ??= setInterval(() => draw(host), 500);
   return () => {
     clearInterval(host.keelTimer);
-    host.keelTimer = null;
-    if (window.Plotly) window.Plotly.purge(host);
+    host.keelTimer = host.keelDrawn = null;
+    Promise.resolve(host.keelBusy).then(() => host.keelTimer === null && window.Plotly?.purge(host));
   };
 }
 """

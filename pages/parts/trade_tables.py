@@ -181,14 +181,15 @@ def decimals(instrument: str) -> int:
     return known.price_decimals if known else DECIMALS_UNKNOWN
 
 
-def run_label(run: RunRow, live_balance_home: Decimal | None = None) -> str:
-    """Name a run by number, mode, model, start and net result; `live_balance_home` is given while it runs."""
-    balance = run.closing_balance_home if live_balance_home is None else live_balance_home
+def run_label(run: RunRow, *, live: bool) -> str:
+    """Name a run by number, mode, model, start, net result once it is known, and how it stands."""
     if run.started_ns is None or run.opening_balance_home is None:
         return f"Run {run.run_id}, never started"
-    result = NOTHING if balance is None else f"{signed_money(balance - run.opening_balance_home)} {run.currency}"
-    status = "running" if live_balance_home is not None else STATUS.get(run.status, run.status.lower())
-    return f"Run {run.run_id} · {run.mode} · {run.model_id} · {utc(run.started_ns)} · {result} · {status}"
+    parts = [f"Run {run.run_id}", f"{run.mode}", f"{run.model_id}", utc(run.started_ns)]
+    if run.closing_balance_home is not None:
+        parts.append(f"{signed_money(run.closing_balance_home - run.opening_balance_home)} {run.currency}")
+    parts.append("running" if live else STATUS.get(run.status, run.status.lower()))
+    return " · ".join(parts)
 
 
 STATUS = {"RUNNING": "interrupted", "ABORTED": "interrupted", "FAULTED": "faulted", "STOPPED": "stopped"}

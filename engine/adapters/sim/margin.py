@@ -1,5 +1,5 @@
 """I am what open positions are worth and how much margin they need.
-I may import the domain, book and conversion.
+I may import the domain, book, conversion and matching.
 I must not close anything; the broker acts on what I say.
 My tests are in tests/unit/adapters/sim/test_margin.py.
 """

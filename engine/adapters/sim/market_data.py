@@ -60,7 +60,7 @@ class SimMarketData:
             if due_ns == self._source.peek_ns():
                 frame = self._source.pop()
                 self._broker.on_frame(frame)
-                self._report(frame, due_ns, news)
+                self._report(frame, news)
             else:
                 self._close_bucket(due_ns, news)
         return news
@@ -76,23 +76,21 @@ class SimMarketData:
             return bucket_ns if frame_ns is None else frame_ns
         return min(frame_ns, bucket_ns)
 
-    def _report(self, frame: Sequence[Bar], end_ns: int, news: list[Quote | Bar]) -> None:
+    def _report(self, frame: Sequence[Bar], news: list[Quote | Bar]) -> None:
         followed, broker = self._followed, self._broker
         bars = [bar for bar in frame if bar.instrument in followed]
         news.extend(broker.quote(bar.instrument) for bar in bars if broker.has_quote(bar.instrument))
         if not self._aggregators:
             news.extend(bars)
             return
-        for bar in bars:
-            self._bucket_end_ns = bucket_end_ns(bucket_start_ns(bar.open_ts_ns, self._granularity), self._granularity)
-            closed = self._aggregators[bar.instrument].add(bar)
-            if closed is not None:
-                news.append(closed)
-        if self._bucket_end_ns is not None and self._bucket_end_ns <= end_ns:
-            self._close_bucket(end_ns, news)
+        if bars and self._bucket_end_ns is None:
+            start_ns = bucket_start_ns(bars[0].open_ts_ns, self._granularity)
+            self._bucket_end_ns = bucket_end_ns(start_ns, self._granularity)
+        closed = (self._aggregators[bar.instrument].add(bar) for bar in bars)
+        news.extend(bar for bar in closed if bar is not None)
 
     def _close_bucket(self, end_ns: int, news: list[Quote | Bar]) -> None:
-        """Close the bars of the instruments that had no tick at the end of the common bucket."""
+        """End the bucket that all instruments share: close the bars of those that had no tick at its end."""
         closed = (aggregator.flush(end_ns) for aggregator in self._aggregators.values())
         news.extend(bar for bar in closed if bar is not None)
         self._bucket_end_ns = None

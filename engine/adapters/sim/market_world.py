@@ -24,7 +24,8 @@ _JITTER_SD = 0.45
 # What is skipped while the market is closed, in days of normal volatility: a weekend, the daily break.
 _WEEKEND_DAYS, _BREAK_DAYS = 0.15, 0.004
 # Prices shake around the efficient price by this share of a normal slot's move, as quotes of real markets do: returns
-# of neighbouring five-second bars have an autocorrelation of about -0.03 from it, of minutes less than -0.005.
+# of neighbouring five-second bars have an autocorrelation of -0.02 to -0.07 from it (calm days the most),
+# of minutes about -0.01.
 _SHAKE = 0.18
 _LEVEL_SD = 0.02
 # About 1.2 MB each; enough for 500 hours of every instrument without drawing a day twice.

@@ -16,7 +16,7 @@ from tests.unit.store.tape import Tape, closing, opened_store, record, story
 
 HEADER = (
     "run_id,trade_id,instrument,side,state,units,units_open,entry_ns,entry_time,entry_price,exit_ns,exit_time,"
-    "exit_price,stop_loss,take_profit,risk_home,realized_pl_home,financing_home,exit_reason,client_order_id,seq\n"
+    "exit_price,stop_loss,take_profit,risk_home,realized_pl_home,financing_home,exit_reason,client_order_id,seq\r\n"
 )
 
 

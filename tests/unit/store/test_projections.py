@@ -128,16 +128,23 @@ def test_each_order_ends_where_its_events_lead(told: Told) -> None:
     assert all(row.broker_order_id for row in filled)
 
 
-def test_an_order_waits_partially_filled_and_updates_carry_their_detail(told: Told) -> None:
+def test_an_order_filled_in_two_parts(told: Told) -> None:
     tape = Tape(1)
-    made = tape.order(Decimal(100))
-    opened = TradeOpened(trade_id="4", units=Decimal(60), price=Decimal("1.387"))
-    tape.fill(Decimal(60), made, opened=opened)
+    made, waiting = tape.order(Decimal(-100)), tape.order(Decimal(-100))
+    for order, trade_id, units in ((made, "4", -60), (waiting, "5", -60), (made, "6", -40)):
+        part = TradeOpened(trade_id=trade_id, units=Decimal(units), price=Decimal("1.387"))
+        tape.fill(Decimal(units), order, opened=part)
+    rows = {row.client_order_id: row for row in orders(told(tape), 1)}
+    assert (rows[made].status, rows[made].filled_units) == ("FILLED", Decimal(-100))
+    assert (rows[waiting].status, rows[waiting].filled_units) == ("PARTIALLY_FILLED", Decimal(-60))
+
+
+def test_an_update_of_an_order_carries_its_detail(told: Told) -> None:
+    tape = Tape(1)
     lost = tape.order(Decimal(50))
     tape.add(OrderUpdated(ts_ns=tape.now_ns, client_order_id=lost, status=OrderStatus.UNRESOLVED, detail="timed out"))
-    rows = {row.client_order_id: row for row in orders(told(tape), 1)}
-    assert (rows[made].status, rows[made].filled_units) == ("PARTIALLY_FILLED", Decimal(60))
-    assert (rows[lost].status, rows[lost].detail) == ("UNRESOLVED", "timed out")
+    (row,) = orders(told(tape), 1)
+    assert (row.status, row.detail) == ("UNRESOLVED", "timed out")
 
 
 def test_a_late_fill_of_an_order_that_was_given_up_is_shown(told: Told) -> None:

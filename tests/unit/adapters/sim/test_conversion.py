@@ -15,6 +15,8 @@ MIDS = {
     "USD_JPY": Decimal(160),
     "EUR_GBP": Decimal("0.88"),
     "GBP_JPY": Decimal(200),
+    "AUD_EUR": Decimal("0.60"),
+    "USD_EUR": Decimal("0.80"),
 }
 
 
@@ -35,6 +37,8 @@ def rates(home: str, *names: str) -> HomeRates:
         ("EUR", ["USD_JPY", "EUR_USD"], "0.005681818181818181818181818182"),
         ("JPY", ["EUR_USD", "USD_JPY"], "160"),
         ("JPY", ["EUR_GBP", "GBP_JPY"], "200"),
+        ("USD", ["AUD_EUR", "USD_EUR"], "1.25"),
+        ("USD", ["AUD_EUR", "USD_EUR", "EUR_USD"], "1.10"),
     ],
 )
 def test_the_first_instruments_quote_currency_is_worth_this_at_home(home, names, rate) -> None:

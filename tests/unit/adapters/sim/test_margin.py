@@ -57,6 +57,20 @@ def test_account_values_longs_at_the_bid_and_shorts_at_the_ask() -> None:
     assert venue.account().margin_used_home == Decimal("850.10")
 
 
+def test_equity_and_margin_of_what_a_reduction_leaves() -> None:
+    """Bought 1,000 at 1.10010 and 1,000 at 1.20010; 1,500 sold at 1.30000; 500 of the second are left."""
+    venue = priced()
+    sent(venue, order(1_000))
+    venue.on_frame([bar(2, "1.20000")])
+    sent(venue, order(1_000))
+    venue.on_frame([bar(3, "1.30000")])
+    sent(venue, order(-1_500))
+    account = venue.account()
+    assert account.balance_home == Decimal("100249.85")
+    assert account.equity_home == account.balance_home + Decimal("49.95")
+    assert account.margin_used_home == Decimal("13.0005")
+
+
 @pytest.mark.parametrize(
     ("bid", "closed_out"),
     [

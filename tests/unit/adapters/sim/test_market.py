@@ -319,11 +319,11 @@ def test_days_begin_at_17_new_york_and_join_their_hours() -> None:
 
 
 def test_where_history_ends_no_day_is_cut_in_half(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.adapters.sim.market.HISTORY_DAYS", 6)
+    monkeypatch.setattr("engine.adapters.sim.market.HISTORY_DAYS", 3)
     days = GeneratedMarket(7, ["EUR_USD"], at("2025-01-10T08:00")).history("EUR_USD", D, 100)
     monkeypatch.undo()
     whole = GeneratedMarket(7, ["EUR_USD"], at("2025-01-10T08:00")).history("EUR_USD", D, len(days))
-    assert len(days) == 4
+    assert len(days) == 2
     assert days == whole
 
 

@@ -1,0 +1,154 @@
+"""Breakers trip at their limit, once, and stay tripped until a person releases them."""
+
+from dataclasses import FrozenInstanceError, replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.domain.limits import RiskLimits
+from engine.risk.breakers import DEFAULT_BREAKERS, AccountView, BreakerPanel, DailyLoss, SessionDrawdown
+
+LIMITS = RiskLimits(daily_loss_pct_max=Decimal(3), drawdown_pct_max=Decimal(10))
+CALM = AccountView(
+    ts_ns=7,
+    equity_home=Decimal(10_000),
+    day_start_home=Decimal(10_000),
+    peak_home=Decimal(10_000),
+    limits=LIMITS,
+)
+
+
+def account(equity: str, day_start: str = "10000", peak: str = "10000", ts_ns: int = 7) -> AccountView:
+    return replace(
+        CALM,
+        ts_ns=ts_ns,
+        equity_home=Decimal(equity),
+        day_start_home=Decimal(day_start),
+        peak_home=Decimal(peak),
+    )
+
+
+@pytest.mark.parametrize(
+    ("equity", "day_start", "over"),
+    [
+        ("9700.01", "10000", False),
+        ("9700", "10000", True),
+        ("9699.99", "10000", True),
+        ("10000", "10000", False),
+        ("10500", "10000", False),
+        ("9700", "9900", False),
+        ("9602.99", "9900", True),
+        ("-50", "10000", True),
+    ],
+)
+def test_daily_loss_trips_at_its_share_of_the_days_first_equity(equity: str, day_start: str, over: bool) -> None:
+    assert DailyLoss().read(account(equity, day_start=day_start)).over is over
+
+
+@pytest.mark.parametrize(
+    ("equity", "peak", "over"),
+    [
+        ("10800.01", "12000", False),
+        ("10800", "12000", True),
+        ("10799.99", "12000", True),
+        ("12000", "12000", False),
+        ("9000.01", "10000", False),
+        ("9000", "10000", True),
+    ],
+)
+def test_drawdown_trips_at_its_share_of_the_highest_equity(equity: str, peak: str, over: bool) -> None:
+    assert SessionDrawdown().read(account(equity, day_start=equity, peak=peak)).over is over
+
+
+def test_reading_tells_value_and_limit() -> None:
+    loss = DailyLoss().read(account("9850"))
+    assert (loss.value_pct, loss.limit_pct) == (Decimal("1.5"), 3)
+    fall = SessionDrawdown().read(account("9850", peak="19700"))
+    assert (fall.value_pct, fall.limit_pct) == (50, 10)
+
+
+def test_gain_reads_as_zero_and_not_as_a_negative_loss() -> None:
+    assert DailyLoss().read(account("11000")).value_pct == 0
+    assert SessionDrawdown().read(account("11000")).value_pct == 0
+
+
+def test_limit_of_a_hundred_percent_trips_when_nothing_is_left() -> None:
+    total = RiskLimits(daily_loss_pct_max=Decimal(100), drawdown_pct_max=Decimal(100))
+    panel = BreakerPanel()
+    assert panel.update(replace(account("0.01"), limits=total)) == ()
+    assert {trip.breaker for trip in panel.update(replace(account("0"), limits=total))} == {"daily_loss", "drawdown"}
+
+
+@pytest.mark.xfail(strict=True, reason="a day that begins with no equity has no loss in percent, so nothing ever trips")
+@pytest.mark.parametrize("start", ["0", "-100"])
+def test_account_without_equity_is_never_calm(start: str) -> None:
+    assert BreakerPanel().update(account("-5000", day_start=start, peak=start)) != ()
+
+
+def test_default_panel_watches_daily_loss_and_drawdown() -> None:
+    assert [breaker.name for breaker in DEFAULT_BREAKERS] == ["daily_loss", "drawdown"]
+
+
+def test_trip_is_reported_once_with_its_moment_and_reading() -> None:
+    panel = BreakerPanel()
+    (trip,) = panel.update(account("9600", ts_ns=42))
+    assert (trip.breaker, trip.ts_ns, trip.reading.value_pct) == ("daily_loss", 42, 4)
+    assert panel.update(account("9600", ts_ns=43)) == ()
+    assert panel.trips == (trip,)
+    assert panel.trip_of("daily_loss") is trip
+    assert panel.trip_of("drawdown") is None
+
+
+def test_tripped_breaker_stays_tripped_when_the_loss_is_made_good() -> None:
+    panel = BreakerPanel()
+    panel.update(account("9600"))
+    panel.update(account("12000"))
+    panel.update(replace(account("12000"), limits=RiskLimits(daily_loss_pct_max=Decimal(100))))
+    assert [trip.breaker for trip in panel.trips] == ["daily_loss"]
+
+
+def test_both_breakers_trip_side_by_side_and_are_released_one_by_one() -> None:
+    panel = BreakerPanel()
+    assert {trip.breaker for trip in panel.update(account("8000"))} == {"daily_loss", "drawdown"}
+    assert panel.release("daily_loss")
+    assert [trip.breaker for trip in panel.trips] == ["drawdown"]
+
+
+def test_releasing_what_is_not_tripped_says_so() -> None:
+    panel = BreakerPanel()
+    assert panel.release("daily_loss") is False
+    panel.update(account("9600"))
+    assert panel.release("no_such_breaker") is False
+    assert panel.release("daily_loss") is True
+    assert panel.release("daily_loss") is False
+
+
+def test_released_breaker_trips_again_while_the_loss_stands() -> None:
+    panel = BreakerPanel()
+    panel.update(account("9600"))
+    panel.release("daily_loss")
+    assert [trip.breaker for trip in panel.update(account("9600"))] == ["daily_loss"]
+
+
+@given(st.lists(st.integers(0, 2_000_000), min_size=1, max_size=30))
+def test_breakers_latch_exactly_from_the_first_moment_over_the_limit(path: list[int]) -> None:
+    panel, seen = BreakerPanel(), {"daily_loss": False, "drawdown": False}
+    peak = Decimal(10_000)
+    for ts_ns, cents in enumerate(path):
+        equity = Decimal(cents) / 100
+        peak = max(peak, equity)
+        fresh = panel.update(account(str(equity), peak=str(peak), ts_ns=ts_ns))
+        over = {"daily_loss": equity <= Decimal(9_700), "drawdown": equity <= peak * 9 / 10}
+        assert {trip.breaker for trip in fresh} == {name for name in seen if over[name] and not seen[name]}
+        seen = {name: seen[name] or over[name] for name in seen}
+        assert {trip.breaker for trip in panel.trips} == {name for name in seen if seen[name]}
+
+
+def test_view_reading_and_trip_are_frozen() -> None:
+    panel = BreakerPanel()
+    (trip,) = panel.update(account("9600"))
+    for value, name in ((CALM, "equity_home"), (trip, "breaker"), (trip.reading, "value_pct")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, Decimal(0))
