@@ -8,6 +8,7 @@ import asyncio
 import gc
 import logging
 import signal
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -19,7 +20,7 @@ from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Route
 
 from engine.domain.error import ConfigError
-from engine.node import TradingNode
+from engine.node import THREAD_NAME, TradingNode
 from pages.parts.frame import age_s
 from pages.parts.guard import guarded
 
@@ -45,8 +46,12 @@ async def health(_: Request) -> JSONResponse:
     """Say how the engine is; status 503 when its thread is dead."""
     node: TradingNode = app.state["node"]
     shown = node.snapshot
-    age = round(age_s(shown), 3) if shown.published_ns else None
-    report = {"engine_alive": node.alive, "session_state": shown.session_state, "snapshot_age_s": age}
+    report = {
+        "engine_alive": node.alive,
+        "engine_threads": sum(thread.name == THREAD_NAME for thread in threading.enumerate()),
+        "session_state": shown.session_state,
+        "snapshot_age_s": round(age_s(shown), 3) if shown.published_ns else None,
+    }
     return JSONResponse(report, status_code=200 if node.alive else 503)
 
 

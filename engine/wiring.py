@@ -133,7 +133,7 @@ def begin(prepared: Prepared, store: JournalStore, kill: KillSwitch) -> TradingS
             market_data=prepared.market_data,
             broker=prepared.broker,
             predictor=prepared.predictor,
-            journal=store.begin_run(),
+            journal=store.begin_run(synced=prepared.config.mode is not Mode.REPLAY),
             kill=kill,
             instruments=prepared.instruments,
             engine_version=__version__,

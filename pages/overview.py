@@ -28,7 +28,7 @@ from pages.parts.figures import RoundTrip
 CLOSED_TRADES_MAX = 200
 DECISIONS_SHOWN = 12
 CANDLES_HEIGHT, EQUITY_HEIGHT = 420, 300
-ARROWS = {1: "▲", 0: "-", -1: "▼"}
+ARROWS = {1: "▲", -1: "▼"}
 HUNDRED = Decimal(100)
 
 
@@ -46,11 +46,11 @@ def _live(node: TradingNode) -> None:
 
 def draw(snapshot: Snapshot, closed: Sequence[RoundTrip]) -> None:
     """Draw everything below the notices from these values alone."""
-    if snapshot.session_state is SessionState.READY:
+    if snapshot.session_state == SessionState.READY:
         return
     with st.container(key="keel-stale-page" if frame.is_stale(snapshot) else "keel-fresh-page"):
         _tiles(snapshot)
-        if snapshot.session_state is SessionState.WARMING_UP:
+        if snapshot.session_state == SessionState.WARMING_UP:
             _warmup(snapshot)
             return
         _candles(snapshot, closed)
@@ -66,18 +66,18 @@ def draw(snapshot: Snapshot, closed: Sequence[RoundTrip]) -> None:
 def _notice(node: TradingNode, snapshot: Snapshot) -> None:
     """Say what is the matter and what to do next; nothing when all is well."""
     state, reason = snapshot.session_state, formats.sentence(snapshot.reason or "No reason was given")
-    if state is SessionState.READY:
+    if state == SessionState.READY:
         st.info("**No session yet.** Press Start for a sandbox session, or set up your own on the page Session.")
         with st.container(width=240):
             frame.start_button(node, snapshot, "page")
         st.caption(f"Start runs: {formats.escaped(_default_summary(node))}. Prices are generated, no money is at risk.")
-    elif state is SessionState.FAULTED:
+    elif state == SessionState.FAULTED:
         st.error(
             f"**The session stopped on an error.** {reason}  \nNothing more is sent; open positions keep their stops "
             "at the broker. Look at the open positions, then press Start for a new session.",
             icon=":material/error:",
         )
-    elif state is SessionState.STOPPED:
+    elif state == SessionState.STOPPED:
         st.info(f"Run {snapshot.run_id} has ended: {reason} These figures are final.")
     elif frame.is_stale(snapshot):
         st.warning(
@@ -85,7 +85,7 @@ def _notice(node: TradingNode, snapshot: Snapshot) -> None:
             "Open positions keep their stops at the broker.",
             icon=":material/sync_problem:",
         )
-    elif state is SessionState.DEGRADED:
+    elif state == SessionState.DEGRADED:
         st.warning(f"**Market data is disturbed.** {reason}  \nIt trades again by itself when the data are back.")
     if snapshot.active:
         _trading_notice(node, snapshot)
@@ -102,14 +102,14 @@ def _trading_notice(node: TradingNode, snapshot: Snapshot) -> None:
     tripped = [breaker for breaker in snapshot.breakers if breaker.tripped_ns is not None]
     for breaker in tripped:
         _tripped(node, snapshot, breaker)
-    if snapshot.trading_state is TradingState.HALTED:
+    if snapshot.trading_state == TradingState.HALTED:
         reason = formats.sentence(snapshot.reason)
         st.error(
             f"**Halted:** {reason}  \nNothing is sent; open positions keep their stops at the broker. "
             "When you have looked, press Resume trading in the sidebar.",
             icon=":material/block:",
         )
-    elif snapshot.trading_state is TradingState.PAUSED:
+    elif snapshot.trading_state == TradingState.PAUSED:
         st.info("Entries are paused: nothing new is opened, open positions are still managed. Resume in the sidebar.")
 
 
@@ -329,7 +329,7 @@ def _decision_row(decision: Decision) -> dict[str, Any]:
     return {
         "Bar (UTC)": formats.clock_only(decision.bar_ts_ns),
         "Instrument": decision.instrument,
-        "Signal": f"{ARROWS[decision.direction]} {decision.confidence:.2f}",
+        "Signal": f"{ARROWS[decision.direction]} {decision.confidence:.2f}" if decision.direction else "flat",
         "Action": decision.action.value,
         "Units": formats.units(decision.units) if decision.units else formats.NOTHING,
         "Reason": decision.reason,

@@ -216,7 +216,7 @@ def _empty(run: RunRow, live: bool, selection: Selection) -> None:
 def _open_trades(
     conn: sqlite3.Connection, selection: Selection, count: int, snapshot: Snapshot | None, run: RunRow
 ) -> None:
-    rows = queries.trades(conn, **{**selection, "state": "OPEN"}, limit=OPEN_ROWS_MAX)
+    rows = queries.trades(conn, **_in_state(selection, "OPEN"), limit=OPEN_ROWS_MAX)
     quotes = {quote.instrument: quote for quote in snapshot.quotes} if snapshot else {}
     now_ns = snapshot.ts_ns if snapshot else run.ended_ns
     st.markdown(f"##### Open trades ({count:,})")
@@ -233,7 +233,7 @@ def _closed_trades(conn: sqlite3.Connection, selection: Selection, count: int) -
     pages = -(-count // PAGE_ROWS)
     page = st.session_state.get(_page_key(selection), 1)
     page = min(page, pages)
-    rows = queries.trades(conn, **{**selection, "state": "CLOSED"}, limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS)
+    rows = queries.trades(conn, **_in_state(selection, "CLOSED"), limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS)
     st.dataframe(
         trade_tables.closed(rows),
         column_config=trade_tables.CLOSED_COLUMNS,
@@ -243,6 +243,13 @@ def _closed_trades(conn: sqlite3.Connection, selection: Selection, count: int) -
     )
     if pages > 1:
         st.pagination(pages, key=_page_key(selection), max_visible_pages=7)
+
+
+def _in_state(selection: Selection, state: str) -> Selection:
+    """Narrow what is selected to one state."""
+    return Selection(
+        run_id=selection["run_id"], instrument=selection["instrument"], state=state, side=selection["side"]
+    )
 
 
 def _page_key(selection: Selection) -> str:

@@ -16,6 +16,8 @@ from engine.session.desk import Desk
 from engine.sizing import EntryPlan, plan_entry
 
 ZERO = Decimal(0)
+DIRECTIONS = (-1, 0, 1)
+NOTHING = Prediction(direction=0, confidence=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,10 @@ def decide(desk: Desk, bar: Bar, prediction: Prediction | PredictionFault) -> tu
     """Judge one closed bar: exactly one decision, and at most one order."""
     held = desk.ledger.units(bar.instrument)
     if isinstance(prediction, PredictionFault):
-        return _decision(desk, bar, Prediction(direction=0, confidence=0.0), Action.FAULT, prediction.reason), None
+        return _decision(desk, bar, NOTHING, Action.FAULT, prediction.reason), None
+    if prediction.direction not in DIRECTIONS or not 0 <= prediction.confidence <= 1:
+        reason = f"the model answered direction {prediction.direction} with confidence {prediction.confidence}"
+        return _decision(desk, bar, NOTHING, Action.FAULT, reason), None
     if prediction.direction == 0:
         return _decision(desk, bar, prediction, Action.HOLD, "no signal"), None
     if held and (held > 0) == (prediction.direction > 0):

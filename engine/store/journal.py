@@ -71,12 +71,15 @@ class JournalStore:
         self._files: tuple[tuple[int, int], ...] = ()
         self._current: SqliteJournal | None = None
 
-    def begin_run(self) -> SqliteJournal:
+    def begin_run(self, *, synced: bool = True) -> SqliteJournal:
         """Begin the record of a new run; one run at a time, an earlier one that was not stopped is ABORTED.
 
-        Raises HaltTrading when the database cannot be written.
+        synced commits survive a loss of power (synchronous=FULL); without it they survive only the end of the
+        process, which is enough for a replay: it can be run again (docs/adr/0008). Raises HaltTrading when the
+        database cannot be written.
         """
         try:
+            self._db.execute("PRAGMA synchronous=FULL" if synced else "PRAGMA synchronous=NORMAL")
             with self._db.atomic():
                 abort_left_over_runs(self._db.conn)
                 started = "INSERT INTO runs (status, started_wall_ns) VALUES ('RUNNING', ?)"

@@ -105,6 +105,11 @@ def is_dialog_open() -> bool:
     return bool(st.session_state.get(_DIALOG))
 
 
+def forget_dialog() -> None:
+    """Note that a full rerun, which takes every question off the screen, has begun."""
+    st.session_state[_DIALOG] = False
+
+
 def flatten_effect(snapshot: Snapshot) -> str:
     """Say in words what Flatten & halt will do now."""
     if not snapshot.positions:
@@ -128,12 +133,10 @@ def flatten_body(node: TradingNode) -> None:
     drawn_id = command_id("flatten", snapshot)
     cancel, go = st.columns(2)
     if cancel.button("Cancel", key="flatten-cancel", width="stretch"):
-        _close_dialog()
         st.rerun()
     with go, st.container(key="keel-danger-confirm"):
         if st.button("Flatten & halt now", key=f"flatten-{drawn_id}", width="stretch"):
             send(node, "flatten", FlattenAll(command_id=drawn_id))
-            _close_dialog()
             st.rerun()
 
 
@@ -146,6 +149,12 @@ def refusal(snapshot: Snapshot) -> str | None:
     if last is None or last.accepted or st.session_state.get(_SEEN) == last.command_id:
         return None
     return f"{formats.words(last.command)}: {last.detail}"
+
+
+def last_answer(snapshot: Snapshot) -> str | None:
+    """Return what the engine did about the newest command that it took."""
+    last = _last_verdict(snapshot)
+    return f"{formats.words(last.command)}: {last.detail}" if last is not None and last.accepted else None
 
 
 def dismiss(snapshot: Snapshot) -> None:
@@ -161,11 +170,7 @@ def _last_verdict(snapshot: Snapshot) -> Verdict | None:
 
 
 def _ask_flatten(node: TradingNode) -> None:
-    st.dialog("Flatten & halt", icon=":material/emergency_home:", on_dismiss=_close_dialog)(flatten_body)(node)
-
-
-def _close_dialog() -> None:
-    st.session_state[_DIALOG] = False
+    st.dialog("Flatten & halt", icon=":material/emergency_home:", on_dismiss=forget_dialog)(flatten_body)(node)
 
 
 def _position_line(position: PositionView, currency: str) -> str:

@@ -137,10 +137,11 @@ class _TimeAxis:
         return {"rangebreaks": breaks, "tickmode": "array", "tickvals": values, "ticktext": text}
 
     def _ticks(self) -> list[int]:
-        """Starts of the bars at round times, about ten of them."""
+        """Starts of the bars at round times, about ten; none at the left edge, where a label would not fit."""
         wanted_ns = self.step_ns * max(len(self._bars) // TICKS, 1)
         step_ns = next((length for length in _TICK_STEPS_NS if length >= wanted_ns), _TICK_STEPS_NS[-1])
-        return [bar.open_ts_ns for bar in self._bars if bar.open_ts_ns % step_ns == 0]
+        inner = self._bars[len(self._bars) // 25 :]
+        return [bar.open_ts_ns for bar in inner if bar.open_ts_ns % step_ns == 0]
 
     def at(self, ts_ns: int) -> float:
         """Return the bar of this moment, in milliseconds of UTC."""
@@ -231,7 +232,7 @@ def _exits(trips: Sequence[RoundTrip], axis: _TimeAxis, instrument: Instrument, 
 
 def _denied(decisions: Sequence[Decision], bars: Sequence[Bar], axis: _TimeAxis) -> list[go.Scatter]:
     """Mark signals that a gate stopped, at the mid price they saw, with the first failing gate on hover."""
-    own = [item for item in decisions if item.action is Action.DENIED and item.bar_ts_ns >= axis.first_ns]
+    own = [item for item in decisions if item.action == Action.DENIED and item.bar_ts_ns >= axis.first_ns]
     marks = [(axis.at(item.bar_ts_ns), float((item.bid + item.ask) / 2)) for item in own]
     texts = [f"signal stopped<br>{_blocked_by(item)}<br>{formats.utc(item.bar_ts_ns)}" for item in own]
     return _markers("stopped signals", marks, texts, QUIET, "diamond-open", 8)
@@ -261,7 +262,7 @@ def _markers(
 
 def _of_trade(trade: Trade) -> list[tuple[str, Decimal, str, str]]:
     levels = (("SL", trade.stop_loss, DOWN, "dash"), ("TP", trade.take_profit, UP, "dashdot"))
-    return [(name, level, colour, dash) for name, level, colour, dash in levels if level is not None]
+    return [(name, level, colour, dash) for name, level, colour, dash in levels if level is None]
 
 
 def _levels(trade: Trade, axis: _TimeAxis) -> list[go.Scatter]:

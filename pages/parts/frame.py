@@ -2,6 +2,9 @@
 I may import streamlit, the domain, snapshot, node, wiring and the other parts.
 I must not draw a page body, touch the database or hold anything about money.
 My tests are in tests/ui/test_frame.py.
+
+States are compared with == and not with `is`: when a source file is edited while a session runs, Streamlit imports our
+modules again, and then the engine's SessionState and ours are equal members of two classes.
 """
 
 from decimal import Decimal
@@ -63,7 +66,8 @@ def look() -> None:
 
 
 def sidebar(node: TradingNode) -> None:
-    """Draw the controls that every page has."""
+    """Draw the controls that every page has; called once per full run."""
+    confirm.forget_dialog()
     with st.sidebar:
         _controls(node)
 
@@ -98,28 +102,28 @@ def _expected_s(snapshot: Snapshot) -> float:
     config = snapshot.config
     if config is None or config.speed is None:
         return 0.0
-    step = Granularity.S5 if config.mode is Mode.SANDBOX else config.granularity
+    step = Granularity.S5 if config.mode == Mode.SANDBOX else config.granularity
     return step.seconds / config.speed
 
 
 def why_not_trading(snapshot: Snapshot) -> str:
     """Answer "why is it not trading?" in one line; what stops most comes first."""
     state = snapshot.session_state
-    if state is SessionState.FAULTED:
+    if state == SessionState.FAULTED:
         return f"The session stopped on an error: {snapshot.reason}"
     if not snapshot.active:
         return "No session is running."
     if is_stale(snapshot):
         return f"The engine has published nothing for {formats.age(age_s(snapshot))}."
-    if state is SessionState.WARMING_UP:
+    if state == SessionState.WARMING_UP:
         return _why_warming(snapshot)
-    if state is SessionState.STOPPING:
+    if state == SessionState.STOPPING:
         return "The session is stopping."
     tripped = [breaker for breaker in snapshot.breakers if breaker.tripped_ns is not None]
     if tripped:
         return f"Breaker {formats.label(tripped[0].name)} has tripped: {tripped[0].cause}; release it on Overview."
-    if snapshot.trading_state is not TradingState.ACTIVE or state is SessionState.DEGRADED:
-        words = TRADING[snapshot.trading_state][2] if snapshot.trading_state is not TradingState.ACTIVE else state
+    if snapshot.trading_state != TradingState.ACTIVE or state == SessionState.DEGRADED:
+        words = TRADING[snapshot.trading_state][2] if snapshot.trading_state != TradingState.ACTIVE else state
         return f"{words.capitalize()}: {snapshot.reason or 'no reason was given'}"
     return _why_last_bar(snapshot)
 
@@ -146,12 +150,15 @@ def _controls(node: TradingNode) -> None:
     _follow_state(snapshot)
     st.markdown(_badges(snapshot))
     _buttons(node, snapshot)
-    if snapshot.session_state is not SessionState.READY:
+    if snapshot.session_state != SessionState.READY:
         _money(snapshot)
-    if snapshot.session_state is SessionState.FAULTED:
+    if snapshot.session_state == SessionState.FAULTED:
         st.error(formats.escaped(snapshot.reason or "No reason was given."), icon=":material/error:")
     else:
         st.caption(f"**Why not trading?** {formats.escaped(why_not_trading(snapshot))}")
+    answer = confirm.last_answer(snapshot)
+    if answer is not None:
+        st.caption(f"**Last command** {formats.sentence(answer)}")
 
 
 def _follow_state(snapshot: Snapshot) -> None:
@@ -180,7 +187,7 @@ def _state_badge(snapshot: Snapshot) -> str:
 
 def _trading_badge(snapshot: Snapshot) -> str:
     is_trading = snapshot.session_state in (SessionState.RUNNING, SessionState.DEGRADED)
-    if not snapshot.active or (snapshot.trading_state is TradingState.ACTIVE and not is_trading):
+    if not snapshot.active or (snapshot.trading_state == TradingState.ACTIVE and not is_trading):
         return ""
     colour, icon, words = TRADING[snapshot.trading_state]
     return f":{colour}-badge[:material/{icon}: {words}]"
@@ -192,7 +199,7 @@ def _buttons(node: TradingNode, snapshot: Snapshot) -> None:
         st.caption("Start: a sandbox session with generated prices. Other markets and models: page Session.")
         return
     _entries_button(node, snapshot)
-    stopping = snapshot.session_state is SessionState.STOPPING
+    stopping = snapshot.session_state == SessionState.STOPPING
     confirm.button(
         node, snapshot, "stop", "Stop", lambda command_id: StopSession(command_id=command_id),
         icon=":material/stop:", disabled=stopping,
@@ -206,8 +213,8 @@ def _buttons(node: TradingNode, snapshot: Snapshot) -> None:
 
 
 def _entries_button(node: TradingNode, snapshot: Snapshot) -> None:
-    disabled = snapshot.session_state is SessionState.STOPPING
-    if snapshot.trading_state is TradingState.ACTIVE:
+    disabled = snapshot.session_state == SessionState.STOPPING
+    if snapshot.trading_state == TradingState.ACTIVE:
         confirm.button(
             node, snapshot, "pause", "Pause entries", lambda command_id: PauseEntries(command_id=command_id),
             icon=":material/pause:", disabled=disabled,
@@ -258,7 +265,7 @@ def _bar(node: TradingNode) -> None:
 
 def _banner(snapshot: Snapshot) -> None:
     """Show what was refused, until it is put away; a fault for as long as it lasts."""
-    if snapshot.session_state is SessionState.FAULTED:
+    if snapshot.session_state == SessionState.FAULTED:
         st.markdown(f":red[:material/error: **Faulted.** {formats.sentence(snapshot.reason)}]")
     refused = confirm.refusal(snapshot)
     if refused is None:
@@ -270,7 +277,7 @@ def _banner(snapshot: Snapshot) -> None:
 
 def _bar_text(snapshot: Snapshot) -> str:
     parts = [_badges(snapshot)]
-    if snapshot.session_state is not SessionState.READY:
+    if snapshot.session_state != SessionState.READY:
         parts.append(f"**{formats.money(snapshot.equity_home)}** {snapshot.currency}")
         parts.append(f"day {_coloured(snapshot.day_pl_home, formats.signed_money(snapshot.day_pl_home))}")
         parts.append(f":gray[{_market_time(snapshot)}]")

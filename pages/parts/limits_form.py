@@ -54,16 +54,14 @@ def _stop_mode(defaults: RiskLimits) -> StopMode:
 
 
 def _number(item: "Field[Any]", default: Decimal | int) -> tuple[Decimal | int, str | None]:
-    whole = isinstance(default, int)
-    typed = st.number_input(
-        _heading(item),
-        value=default if whole else float(default),
-        step=1 if whole else float(Decimal(1).scaleb(default.adjusted() - 1)),
-        format="%d" if whole else "%g",
-        key=f"session.limit.{item.name}",
-        persist_state="session",
-    )
-    value = typed if whole else tables.exact(typed)
+    heading, key = _heading(item), f"session.limit.{item.name}"
+    value: Decimal | int
+    if isinstance(default, int):
+        value = st.number_input(heading, value=default, step=1, key=key, persist_state="session")
+    else:
+        step = float(Decimal(1).scaleb(default.adjusted() - 1))
+        typed = st.number_input(heading, value=float(default), step=step, format="%g", key=key, persist_state="session")
+        value = tables.exact(typed)
     return value, _problem(item, value)
 
 
@@ -87,7 +85,7 @@ def _per_instrument(
             heading: st.column_config.NumberColumn(format="%,g"),
         },
     )
-    st.session_state[draft] = edited
+    st.session_state[draft] = edited.reset_index(drop=True)
     values, problem = tables.from_by_instrument(edited)
     return values, f"{label}: {problem}" if problem else _problem(item, values)
 
@@ -97,7 +95,7 @@ def _heading(item: "Field[Any]") -> str:
     return label if unit.removeprefix("x ").lower() in label.lower() else f"{label}, {unit}"
 
 
-def _problem(item: "Field[Any]", value: object) -> str | None:
+def _problem(item: "Field[Any]", value: Any) -> str | None:
     """Let the domain judge one value, in the words of the page."""
     try:
         RiskLimits(**{item.name: value})

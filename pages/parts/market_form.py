@@ -51,7 +51,7 @@ def draw(settings: Settings, defaults: SessionConfig) -> Market:
         persist_state="session",
         width=220,
     )
-    return Market(mode=Mode.SANDBOX, instruments=tuple(wiring.catalogue()), granularity=granularity)
+    return Market(mode=Mode.SANDBOX, instruments=tuple(wiring.catalogue()), granularity=Granularity(str(granularity)))
 
 
 def _replay_market(settings: Settings) -> Market:
@@ -88,7 +88,7 @@ def _recorded(chosen: Sequence[wiring.Recording]) -> Market:
     if not chosen:
         return _no_market("Choose at least one recording.")
     names = [item.instrument for item in chosen]
-    lengths = sorted({item.granularity for item in chosen}, key=lambda length: length.seconds)
+    lengths = sorted({item.granularity for item in chosen if item.granularity}, key=lambda length: length.seconds)
     problem = None
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)

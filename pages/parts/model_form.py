@@ -29,8 +29,8 @@ class Choice:
 
 def draw(registry: ModelRegistry, market: Market, defaults: SessionConfig) -> Choice:
     """Show every model with its reason, and choose one with its instruments."""
-    for problem in registry.problems():
-        st.warning(f"Broken registry entry: {escaped(problem)}", icon=":material/broken_image:")
+    for broken in registry.problems():
+        st.warning(f"Broken registry entry: {escaped(broken)}", icon=":material/broken_image:")
     specs = {spec.model_id: spec for spec in registry.specs()}
     picked = st.session_state.get(_instruments_key(market), _wanted(market, defaults))
     wanted = tuple(name for name in picked if name in market.instruments)
@@ -43,9 +43,9 @@ def draw(registry: ModelRegistry, market: Market, defaults: SessionConfig) -> Ch
     spec = specs[_choose_model(specs, reasons, defaults)]
     model_id = _crossing() if spec.model_id == SMA_CROSS else spec.model_id
     instruments = _choose_instruments(spec, market, defaults)
-    problem = registry.problem(model_id) or incompatibility(spec, instruments, market.granularity)
-    if not instruments:
-        problem = "Choose at least one instrument."
+    problem: str | None = "Choose at least one instrument."
+    if instruments:
+        problem = registry.problem(model_id) or incompatibility(spec, instruments, market.granularity)
     return Choice(model_id=model_id, instruments=instruments, problem=problem)
 
 

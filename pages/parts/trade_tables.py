@@ -217,8 +217,8 @@ def _held(entry_ns: int, until_ns: int | None) -> str:
     return NOTHING if until_ns is None else duration((until_ns - entry_ns) / NS_PER_S)
 
 
-def _moment(ts_ns: int | None) -> pd.Timestamp:
-    return pd.NaT if ts_ns is None else pd.Timestamp(ts_ns, unit="ns", tz="UTC")
+def _moment(ts_ns: int | None) -> pd.Timestamp | None:
+    return None if ts_ns is None else pd.Timestamp(ts_ns, unit="ns", tz="UTC")
 
 
 def _money(label: str, help_text: str) -> Any:

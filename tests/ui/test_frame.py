@@ -136,6 +136,7 @@ def test_flatten_closes_everything_and_halts_until_resumed(node: TradingNode, sh
     app = shell()
     assert "HALTED" in bar(app)
     assert "Nothing is sent" in texts(app)
+    assert "Flatten all: halted; flat, 1 position(s) closed." in texts(app)
     button(app, "Resume trading").click().run()
     wait_for(node, lambda snapshot: snapshot.trading_state is TradingState.ACTIVE)
 

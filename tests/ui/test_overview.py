@@ -15,8 +15,7 @@ from engine.node import TradingNode
 from engine.snapshot import Snapshot, WarmupRow
 from pages import overview
 from pages.parts import formats
-from pages.parts.figures import RoundTrip
-from tests.ui.console import opened, order, show, texts, wait_for
+from tests.ui.console import PATIENCE_S, opened, order, show, texts, wait_for
 
 SANDBOX = SessionConfig(
     mode=Mode.SANDBOX, instruments=("EUR_USD", "USD_JPY"), model_id="sma-cross:2/5", speed=None, duration_s=6 * 3_600
@@ -129,7 +128,7 @@ def test_another_instrument_is_one_click_away(node: TradingNode) -> None:
     ended(node)
     app = opened("overview")
     assert charts(app)[0]["data"][0]["name"] == "EUR_USD"
-    app.get("button_group")[0].set_value(["USD_JPY"]).run()
+    app.button_group[0].select("USD_JPY").run()
     figure = charts(app)[0]
     assert figure["data"][0]["name"] == "USD_JPY"
     assert figure["layout"]["yaxis"]["tickformat"] == ".3f"
@@ -144,17 +143,18 @@ def test_figures_are_not_built_again_while_nothing_changes(node: TradingNode) ->
     assert all(old is new for old, new in zip(before, after, strict=True))
 
 
-def draw_only(snapshot: Snapshot, closed: tuple[RoundTrip, ...]) -> None:
+def draw_only(snapshot):
+    """Run as a script of its own, so that it knows no name of this module."""
     from pages import overview
 
-    overview.draw(snapshot, closed)
+    overview.draw(snapshot, ())
 
 
 def test_positions_show_what_is_at_risk_with_the_decimals_of_their_instrument(node: TradingNode) -> None:
     order(node, StartSession(command_id="begin", config=LIVE))
     shot = wait_for(node, lambda snapshot: "USD_JPY" in {item.instrument for item in snapshot.positions})
     order(node, StopSession(command_id="end"))
-    app = AppTest.from_function(draw_only, args=(shot, ())).run()
+    app = AppTest.from_function(draw_only, args=(shot,), default_timeout=PATIENCE_S).run()
     assert not app.exception
     rows = table(app, "At risk").set_index("Instrument")
     held = next(item for item in shot.positions if item.instrument == "USD_JPY")
@@ -172,7 +172,7 @@ def test_a_denied_decision_names_its_first_failing_gate(node: TradingNode) -> No
     tight = replace(SANDBOX, limits=RiskLimits(spread_pips_max={"*": Decimal("0.1")}))
     shot = ended(node, tight)
     denied = next(item for item in reversed(shot.decisions) if item.blocking)
-    app = AppTest.from_function(draw_only, args=(replace(shot, decisions=(denied,)), ())).run()
+    app = AppTest.from_function(draw_only, args=(replace(shot, decisions=(denied,)),), default_timeout=PATIENCE_S).run()
     row = table(app, "Action").iloc[0]
     gate = denied.blocking[0]
     assert row["Action"] == "denied"

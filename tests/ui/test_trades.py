@@ -26,10 +26,12 @@ def replayed(node: TradingNode, command_id: str = "replay", count: int = 800) ->
     config = SessionConfig(
         mode=Mode.REPLAY, instruments=("EUR_USD",), model_id="sma-cross:3/8", speed=None, bars=(("EUR_USD", str(path)),)
     )
+    before = node.snapshot.run_id or 0
     order(node, StartSession(command_id=command_id, config=config))
-    run_id = wait_for(node, lambda snapshot: snapshot.session_state is SessionState.STOPPED).run_id
-    assert run_id is not None
-    return run_id
+    ended = wait_for(node, lambda snapshot: (snapshot.run_id or 0) > before and not snapshot.active)
+    assert ended.session_state is SessionState.STOPPED, ended.reason
+    assert ended.run_id is not None
+    return ended.run_id
 
 
 def stopped_with_an_open_trade(node: TradingNode) -> None:

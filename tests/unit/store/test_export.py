@@ -118,7 +118,9 @@ def test_text_that_a_spreadsheet_would_run_is_quoted_and_numbers_stay_numbers(tm
 def test_written_file_is_the_csv(recorded: Path, tmp_path: Path) -> None:
     out = tmp_path / "trades.csv"
     out.write_text("older")
-    assert write_trades_csv(recorded, out) == 6
+    with out.open() as already_open:
+        assert write_trades_csv(recorded, out) == 6
+        assert already_open.read() == "older"
     assert out.read_bytes() == trades_csv(recorded)
     assert write_trades_csv(recorded, out, run_id=1, state="CLOSED") == 2
     assert out.read_bytes() == trades_csv(recorded, run_id=1, state="CLOSED")

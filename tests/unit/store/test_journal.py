@@ -24,8 +24,6 @@ def test_events_are_read_back_as_they_were_appended(tmp_path: Path) -> None:
     store = opened_store(path)
     journal: Journal = store.begin_run()
     events = story(1).events
-    record(store.begin_run(), [])
-    journal = store.begin_run()
     for event in events:
         journal.append(event)
     journal.commit()

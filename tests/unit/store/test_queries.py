@@ -10,7 +10,18 @@ import pytest
 from engine.domain.decision import Gate
 from engine.domain.error import ConfigError
 from engine.store import queries, schema
-from tests.unit.store.tape import MINUTE_NS, OPENING, START_NS, WALL_NS, Tape, decided, opened_store, record, story
+from tests.unit.store.tape import (
+    MINUTE_NS,
+    OPENING,
+    START_NS,
+    WALL_NS,
+    Tape,
+    closing,
+    decided,
+    opened_store,
+    record,
+    story,
+)
 
 
 @pytest.fixture
@@ -84,7 +95,28 @@ def test_decisions_newest_first_with_their_gates(conn: sqlite3.Connection) -> No
     assert queries.decisions(conn, 1, instrument="USD_JPY") == ()
 
 
+def test_decimals_keep_every_digit(tmp_path: Path) -> None:
+    fine = Decimal("100000.0001000000000000000010")
+    tape = Tape(1)
+    tape.add(decided(equity_home=fine, bid=fine, ask=fine, units=fine, position_units=fine))
+    tape.open("4", str(fine), str(fine), str(fine))
+    tape.fill(-fine, None, closed=(closing("4", str(-fine), str(fine), str(fine), str(fine)),))
+    store = opened_store(tmp_path / "keel.sqlite")
+    record(store.begin_run(), tape.events)
+    conn = queries.connect_readonly(tmp_path / "keel.sqlite")
+    (decision,), (trade,), fills = queries.decisions(conn, 1), queries.trades(conn), queries.fills(conn, 1)
+    kept = [decision.equity_home, decision.bid, decision.ask, decision.units, decision.position_units]
+    kept += [trade.units, trade.entry_price, trade.realized_pl_home, trade.financing_home]
+    kept += [fills[0].commission_home, fills[1].pl_home, fills[1].financing_home, -fills[1].units]
+    kept += [order.units for order in queries.orders(conn, 1)]
+    assert {str(value) for value in kept} == {str(fine)}
+    store.close()
+
+
 def test_a_reader_cannot_write(conn: sqlite3.Connection) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        conn.execute("DELETE FROM trades")
+    conn.execute("PRAGMA query_only = OFF")
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         conn.execute("DELETE FROM trades")
 

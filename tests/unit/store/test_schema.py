@@ -1,6 +1,7 @@
 """The file is ours, whole, of a version we know and writable, or it is refused in one sentence and left alone."""
 
 import os
+import resource
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -165,13 +166,19 @@ def test_an_empty_file_is_taken_as_a_new_database(tmp_path: Path) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("damage", ["cut", "overwritten"])
-def test_a_damaged_database_is_refused(recorded: Path, damage: str) -> None:
+def test_a_cut_database_is_refused(recorded: Path) -> None:
     whole = recorded.read_bytes()
-    middle = len(whole) // 2 // 4096 * 4096
-    recorded.write_bytes(
-        whole[:middle] if damage == "cut" else whole[:middle] + b"\xff" * 8192 + whole[middle + 8192 :]
-    )
+    recorded.write_bytes(whole[: len(whole) // 2])
+    assert "is damaged" in refused(recorded)
+
+
+def test_a_database_damaged_where_nobody_looks_at_the_start_is_refused(recorded: Path) -> None:
+    conn = sqlite3.connect(recorded)
+    page = conn.execute("SELECT rootpage FROM sqlite_master WHERE name = 'metrics'").fetchone()[0]
+    size = conn.execute("PRAGMA page_size").fetchone()[0]
+    conn.close()
+    whole = recorded.read_bytes()
+    recorded.write_bytes(whole[: (page - 1) * size] + b"\xff" * size + whole[page * size :])
     assert "is damaged" in refused(recorded)
 
 
@@ -202,6 +209,15 @@ def test_a_read_only_folder_is_refused(open_folder: Path, recorded: Path) -> Non
         assert "writable folder" in refused(folder / "new.sqlite")
         assert "its folder writable" in refused(folder / "old.sqlite")
     folder.chmod(0o755)
+
+
+def test_a_full_disk_leaves_no_beginnings_of_a_database(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
+    try:
+        refused(tmp_path / "keel.sqlite")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_database_that_another_program_writes_to_is_refused(recorded: Path) -> None:
