@@ -55,7 +55,7 @@ def load_settings(environment: Mapping[str, str] | None = None, env_file: Path =
     known = {item.metadata["key"]: item.name for item in fields(Settings)}
     ours = {key: value for key, value in merged.items() if key.startswith(_PREFIXES)}
     problems = [f"Setting {key} is unknown; known are {', '.join(known)}." for key in ours if key not in known]
-    level = ours.get("KEEL_LOG_LEVEL", "INFO").upper()
+    level = (ours.get("KEEL_LOG_LEVEL") or "INFO").upper()
     if level not in _LEVELS:
         problems.append(f"KEEL_LOG_LEVEL is {level!r}; it must be one of {', '.join(_LEVELS)}.")
     if problems:

@@ -7,6 +7,7 @@ My tests are in tests/unit/test_execution.py.
 from dataclasses import replace
 from decimal import Decimal
 
+from engine.domain.error import Bug, HaltTrading
 from engine.domain.order import Order, OrderIntent, OrderStatus
 from engine.domain.transaction import Fill, OrderCanceled, OrderCreated, OrderRejected, Transaction
 
@@ -21,7 +22,9 @@ class OrderBook:
         self.sent = 0
 
     def initialize(self, intent: OrderIntent) -> None:
-        """Take a new intent in."""
+        """Take a new intent in; raises Bug when one of this id is open already."""
+        if intent.client_order_id in self._open:
+            raise Bug(f"{intent.client_order_id}: an order of this id is open already")
         self._open[intent.client_order_id] = Order(
             intent=intent, status=OrderStatus.INITIALIZED, status_ts_ns=intent.created_ns
         )
@@ -74,5 +77,7 @@ class OrderBook:
 
 def _filled(order: Order, fill: Fill) -> Order:
     filled = order.filled_units + fill.units
+    if abs(filled) > abs(order.intent.units) or filled * order.intent.units < 0:
+        raise HaltTrading(f"{order.intent.client_order_id}: {filled} units filled of {order.intent.units} ordered.")
     status = OrderStatus.FILLED if filled == order.intent.units else OrderStatus.PARTIALLY_FILLED
     return replace(order.to(status, fill.ts_ns, broker_order_id=fill.order_id), filled_units=filled)

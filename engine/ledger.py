@@ -148,6 +148,7 @@ class Ledger:
         return ((holding.units * price - holding.cost) * quote.home_rate).quantize(HOME_STEP)
 
     def _book_fill(self, fill: Fill) -> None:
+        self._check_parts(fill)
         change = fill.pl_home + fill.financing_home - fill.commission_home
         self._move(change, fill.balance_home, fill.transaction_id)
         self._stops.pop(fill.order_id, None)
@@ -160,6 +161,26 @@ class Ledger:
             self._open(fill, fill.opened)
         if fill.instrument in self._holdings and not self._holdings[fill.instrument].trades:
             del self._holdings[fill.instrument]
+
+    def _check_parts(self, fill: Fill) -> None:
+        """Refuse a fill that does not fit our books before anything is booked."""
+        parts = tuple(_closings(fill))
+        for part in parts:
+            self._check_closing(fill.instrument, part)
+        units = sum((part.units for part in parts), fill.opened.units if fill.opened else ZERO)
+        if units != fill.units:
+            raise HaltTrading(f"Fill {fill.transaction_id} is of {fill.units} units, its parts are of {units}.")
+        result = sum((part.realized_pl_home for part in parts), ZERO)
+        if result != fill.pl_home:
+            raise HaltTrading(f"Fill {fill.transaction_id} made {fill.pl_home}, its parts made {result}.")
+
+    def _check_closing(self, instrument: str, part: TradeClosed) -> None:
+        holding = self._holdings.get(instrument)
+        trade = holding.trades.get(part.trade_id) if holding else None
+        if trade is None:
+            raise HaltTrading(f"The broker closed trade {part.trade_id} in {instrument}, which we do not know.")
+        if not 0 < -part.units / trade.units <= 1:
+            raise HaltTrading(f"The broker closed {-part.units} of trade {part.trade_id}, which is of {trade.units}.")
 
     def _open(self, fill: Fill, opened: TradeOpened) -> None:
         trade = Trade(
@@ -177,17 +198,12 @@ class Ledger:
         self._holdings.setdefault(fill.instrument, _Holding()).put(trade)
 
     def _reduce(self, instrument: str, part: TradeClosed) -> None:
-        holding = self._holdings.get(instrument)
-        trade = holding.trades.get(part.trade_id) if holding else None
-        if holding is None or trade is None:
-            raise HaltTrading(f"The broker closed trade {part.trade_id} in {instrument}, which we do not know.")
-        left = trade.units + part.units
-        if left and (left > 0) != (trade.units > 0):
-            raise HaltTrading(f"The broker closed more of trade {part.trade_id} than its {trade.units} units.")
+        holding = self._holdings[instrument]
+        trade = holding.trades[part.trade_id]
         holding.put(
             replace(
                 trade,
-                units=left,
+                units=trade.units + part.units,
                 realized_pl_home=trade.realized_pl_home + part.realized_pl_home,
                 financing_home=trade.financing_home + part.financing_home,
             )
@@ -240,5 +256,5 @@ def _closings(fill: Fill) -> Iterable[TradeClosed]:
 def _trade_risk(trade: Trade, quote: Quote) -> Decimal:
     price = quote.bid if trade.units > 0 else quote.ask
     if trade.stop_loss is None:
-        return abs(trade.units) * price * quote.home_rate
-    return max((price - trade.stop_loss) * trade.units * quote.home_rate, ZERO)
+        return abs(trade.units) * price * quote.loss_rate
+    return max((price - trade.stop_loss) * trade.units * quote.loss_rate, ZERO)

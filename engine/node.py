@@ -35,6 +35,7 @@ PUBLISH_S = 0.25
 VERDICTS_SHOWN = 60
 IDLE_S = 1.0
 _HALTING = ("HaltTrading", "FlattenAll")
+_RESUMING = ("ResumeTrading", "StartSession")
 _Queued = tuple[Command, wiring.Prepared | None]
 
 # An edited source file makes Streamlit import our modules again; this anchor, and the thread registry, outlive that.
@@ -48,10 +49,17 @@ class HaltLatch:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reason = ""
+        self._times_set = 0
+        self._times_seen = 0
 
     def set(self, reason: str) -> None:
         """Stop every further send."""
+        self._times_set += 1
         self._reason = reason
+
+    def ask_release(self) -> None:
+        """Note that a person asks to resume now: a halt that comes after this is not released by it."""
+        self._times_seen = self._times_set
 
     def engaged(self) -> str | None:
         """Return why nothing may be sent, or None."""
@@ -60,8 +68,9 @@ class HaltLatch:
         return f"the file {self._path.name} exists in the data folder" if os.path.exists(self._path) else None
 
     def release(self) -> str | None:
-        """Clear the flag; the file has to be removed by hand."""
-        self._reason = ""
+        """Clear the flag, unless it was set again since the release was asked for; the file is removed by hand."""
+        if self._times_seen == self._times_set:
+            self._reason = ""
         return self.engaged()
 
 
@@ -158,6 +167,8 @@ class TradingNode:
         """Queue a command and return at once: None, or why it was not taken. Halting commands latch at once."""
         if type(command).__name__ in _HALTING:
             self.halt(f"{'flatten' if type(command).__name__ == 'FlattenAll' else 'halt'} by the operator")
+        elif type(command).__name__ in _RESUMING:
+            self.latch.ask_release()
         try:
             self._commands.put_nowait((command, prepared))
         except queue.Full:

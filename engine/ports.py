@@ -190,6 +190,10 @@ class Journal(Protocol):
 class KillSwitch(Protocol):
     """The halt latch: anyone may set it, only a person's command in the session's thread releases it."""
 
+    def set(self, reason: str) -> None:
+        """Let nothing more be sent from now on."""
+        ...
+
     def engaged(self) -> str | None:
         """Return why nothing may be sent, or None."""
         ...

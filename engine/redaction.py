@@ -8,7 +8,7 @@ import logging
 import re
 
 MASK = "***"
-_BEARER = re.compile(r"(?i)(authorization\s*[:=]\s*)?(bearer\s+)[^\s'\",;]+")
+_TOKEN = re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?(?:[a-z]+\s+)?|bearer\s+)[^\s'\",;]+")
 
 
 class Secret:
@@ -46,7 +46,7 @@ class RedactionFilter(logging.Filter):
         """Return the text without secrets and without line breaks that could forge a log line."""
         for value in self._values:
             text = text.replace(value, MASK)
-        return _BEARER.sub(rf"\1\2{MASK}", text).replace("\n", "\\n").replace("\r", "\\r")
+        return _TOKEN.sub(rf"\1{MASK}", text).replace("\n", "\\n").replace("\r", "\\r")
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite one record in place; always keeps it."""

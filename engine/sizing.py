@@ -53,7 +53,7 @@ def plan_entry(
 ) -> EntryPlan:
     """Size an entry in `direction` (+1 buys, -1 sells) so that the stop costs at most the risk per trade.
 
-    Fixed fractional sizing: units = equity x risk % / (distance x home rate), rounded down and cut to the position
+    Fixed fractional sizing: units = equity x risk % / (distance x rate of a loss), rounded down and cut to the position
     cap and to the broker's maximum. Stop and target are rounded toward the entry price, the bound toward a better
     price.
     """
@@ -61,14 +61,14 @@ def plan_entry(
     stop = _toward_entry(instrument, entry - direction * stop_distance(limits, instrument, window), direction)
     distance = abs(entry - stop)
     budget = equity_home * limits.risk_per_trade_pct / 100
-    size = _size(budget, distance * quote.home_rate, instrument, limits)
+    size = _size(budget, distance * quote.loss_rate, instrument, limits)
     return EntryPlan(
         units=direction * size,
         stop_loss=stop,
         take_profit=_target(direction, entry, target_distance(limits, instrument, window), instrument),
         price_bound=_bound(direction, entry, limits, instrument),
         stop_distance=distance,
-        risk_home=size * distance * quote.home_rate,
+        risk_home=size * distance * quote.loss_rate,
     )
 
 

@@ -70,7 +70,8 @@ class Granularity(StrEnum):
 class Quote:
     """Bid and ask now, in quote currency.
 
-    home_rate is the value of one unit of the quote currency in the account's home currency (mid, no charge).
+    home_rate is the value of one unit of the quote currency in the account's home currency (mid, no charge);
+    home_loss_rate is what the broker would book for a loss of one unit, where that differs.
     ts_ns is the venue's time, received_ns ours.
     """
 
@@ -81,6 +82,12 @@ class Quote:
     received_ns: int
     home_rate: Decimal
     tradeable: bool = True
+    home_loss_rate: Decimal | None = None
+
+    @property
+    def loss_rate(self) -> Decimal:
+        """What one unit of a loss in quote currency costs at home when it is booked, conversion charge included."""
+        return self.home_rate if self.home_loss_rate is None else self.home_loss_rate
 
     @property
     def mid(self) -> Decimal:

@@ -114,4 +114,6 @@ class BreakerPanel:
 
 
 def _fall_pct(start: Decimal, now: Decimal) -> Decimal:
-    return (start - now) / start * HUNDRED if start > 0 and now < start else Decimal(0)
+    if start <= 0:
+        return HUNDRED  # nothing was left to begin with: never calm
+    return (start - now) / start * HUNDRED if now < start else Decimal(0)

@@ -219,5 +219,10 @@ DEFAULT_RULES: tuple[Rule, ...] = (
 
 
 def assess(intent: OrderIntent, view: RiskView, rules: Sequence[Rule] = DEFAULT_RULES) -> tuple[Gate, ...]:
-    """Run every rule, also after one has failed, so that a denial names each failing gate."""
+    """Run every rule, also after one has failed, so that a denial names each failing gate.
+
+    A quote that is no number fails alone: nothing can be measured against it.
+    """
+    if not (view.quote.bid.is_finite() and view.quote.ask.is_finite()):
+        return (QuoteRule().check(intent, view),)
     return tuple(rule.check(intent, view) for rule in rules)

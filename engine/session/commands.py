@@ -14,7 +14,7 @@ from engine.domain.event import BreakerReleased, CommandAccepted, CommandRefused
 from engine.domain.market import NS_PER_S
 from engine.domain.order import OrderReason
 from engine.ports import Journal, KillSwitch
-from engine.session.decide import exit_intent, may_exit
+from engine.session.decide import exit_intent
 from engine.session.desk import Desk
 from engine.session.dispatch import Dispatcher
 from engine.snapshot import Verdict
@@ -119,10 +119,17 @@ class CommandDesk:
         trips = ", ".join(trip.breaker for trip in self._desk.panel.trips)
         return f"entries stay off until these breakers are released: {trips}" if trips else "entries allowed"
 
+    def _latch(self, reason: str) -> None:
+        """Set the latch (again): a resume that was carried out just before may have released it."""
+        self._kill.set(reason)
+        self._desk.halt_reason = reason
+
     def _halt(self, command: Any) -> str:
+        self._latch("halt by the operator")
         return "halted; nothing more is sent, open positions keep their stops"
 
     def _flatten_all(self, command: Any) -> str:
+        self._latch("flatten by the operator")
         self._desk.flattening = command.command_id
         self._flatten_due_ns = 0
         before = len(self._desk.ledger.held)
@@ -138,8 +145,10 @@ class CommandDesk:
         if not units:
             raise Refusal(f"there is no open position in {name}")
         intent = exit_intent(desk, name, -units, OrderReason.CLOSE_COMMAND, desk.now_ns)
-        if not may_exit(desk, intent):
-            raise Refusal(f"{name} cannot be closed now: halted, stale quote, or another order is unresolved")
+        if desk.halt_reason:
+            raise Refusal(f"halted: {desk.halt_reason}; flatten closes everything even so")
+        if desk.orders.reserved_units(name):
+            raise Refusal(f"the outcome of another order in {name} is not known yet")
         self._dispatcher.send(intent, ZERO, command.command_id)
         desk.mark()
         return f"{name} closed" if not desk.ledger.units(name) else f"{name} NOT closed yet"

@@ -18,6 +18,7 @@ from engine.sizing import EntryPlan, plan_entry
 ZERO = Decimal(0)
 DIRECTIONS = (-1, 0, 1)
 NOTHING = Prediction(direction=0, confidence=0.0)
+NO_QUOTE = Gate(name="quote", value="none", limit="a bid and an ask", passed=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,9 @@ def decide(desk: Desk, bar: Bar, prediction: Prediction | PredictionFault) -> tu
 
 
 def _enter(desk: Desk, bar: Bar, prediction: Prediction, held: Decimal) -> tuple[Decision, Wanted | None]:
-    quote = desk.quotes[bar.instrument]
+    quote = desk.quotes.get(bar.instrument)
+    if quote is None or not (quote.bid.is_finite() and quote.ask.is_finite()):
+        return _decision(desk, bar, prediction, Action.DENIED, "blocked by quote", (NO_QUOTE,)), None
     plan = plan_entry(
         direction=prediction.direction,
         quote=quote,
@@ -148,7 +151,7 @@ def _reserved(desk: Desk, besides: str) -> Decimal:
 
 def _size_gate(desk: Desk, plan: EntryPlan, quote: Quote, instrument: str) -> Gate:
     spec = desk.instruments[instrument]
-    per_unit = plan.stop_distance * quote.home_rate
+    per_unit = plan.stop_distance * quote.loss_rate
     value = f"0 units (stop {spec.pips(plan.stop_distance).normalize():f} pips, {per_unit.normalize():f} per unit)"
     return Gate(name="size", value=value, limit=f"at least {spec.units_min} units", passed=False)
 
@@ -162,14 +165,14 @@ def _decision(
     gates: tuple[Gate, ...] = (),
     intent: OrderIntent | None = None,
 ) -> Decision:
-    quote = desk.quotes[bar.instrument]
+    quote = desk.quotes.get(bar.instrument)
     return Decision(
         instrument=bar.instrument,
         bar_ts_ns=bar.open_ts_ns,
         direction=prediction.direction,
         confidence=prediction.confidence,
-        bid=quote.bid,
-        ask=quote.ask,
+        bid=quote.bid if quote else bar.bid_close,
+        ask=quote.ask if quote else bar.ask_close,
         equity_home=desk.equity_home,
         position_units=desk.ledger.units(bar.instrument),
         action=action,

@@ -271,7 +271,8 @@ class TradingSession:
         self._journal.append(DecisionMade(ts_ns=desk.now_ns, decision=decision))
         if wanted is not None:
             self._dispatcher.send(wanted.intent, wanted.risk_home)
-            desk.mark()
+            if desk.mark():
+                self._watch()
 
 
 def _new_desk(parts: SessionParts, account: Account) -> Desk:

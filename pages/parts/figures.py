@@ -262,7 +262,7 @@ def _markers(
 
 def _of_trade(trade: Trade) -> list[tuple[str, Decimal, str, str]]:
     levels = (("SL", trade.stop_loss, DOWN, "dash"), ("TP", trade.take_profit, UP, "dashdot"))
-    return [(name, level, colour, dash) for name, level, colour, dash in levels if level is None]
+    return [(name, level, colour, dash) for name, level, colour, dash in levels if level is not None]
 
 
 def _levels(trade: Trade, axis: _TimeAxis) -> list[go.Scatter]:

@@ -14,7 +14,7 @@ from engine.domain.limits import RiskLimits
 from engine.node import TradingNode
 from engine.snapshot import Snapshot, WarmupRow
 from pages import overview
-from pages.parts import formats
+from pages.parts import formats, live_chart
 from tests.ui.console import PATIENCE_S, opened, order, show, texts, wait_for
 
 SANDBOX = SessionConfig(
@@ -103,6 +103,7 @@ def test_the_figures_are_those_of_the_snapshot(node: TradingNode) -> None:
     assert shown["Exposure (USD)"][0] == formats.money(shot.exposure_home)
     assert "Run 1 has ended: duration reached. These figures are final." in texts(app)
     newest = table(app, "Action").iloc[0]
+    assert newest["Bar (UTC)"] == formats.clock_only(shot.decisions[-1].bar_ts_ns)
     assert newest["Instrument"] == shot.decisions[-1].instrument
     assert newest["Reason"] == shot.decisions[-1].reason
 
@@ -110,6 +111,8 @@ def test_the_figures_are_those_of_the_snapshot(node: TradingNode) -> None:
 def test_closed_trades_of_the_database_are_marked_on_the_candles(node: TradingNode) -> None:
     shot = ended(node)
     trips = overview._closed_trades_of(node, shot.run_id)
+    moved = [(trip.exit_price - trip.entry_price) * trip.units for trip in trips if trip.pl_home]
+    assert [move > 0 for move in moved] == [trip.pl_home > 0 for trip in trips if trip.pl_home]
     assert len(trips) >= shot.counts.trades - len(shot.open_trades) > 0
     first_ns = shot.bars["EUR_USD"][-250].open_ts_ns
     visible = [trip for trip in trips if trip.instrument == "EUR_USD" and trip.closed_ns >= first_ns]
@@ -134,13 +137,16 @@ def test_another_instrument_is_one_click_away(node: TradingNode) -> None:
     assert figure["layout"]["yaxis"]["tickformat"] == ".3f"
 
 
-def test_figures_are_not_built_again_while_nothing_changes(node: TradingNode) -> None:
-    ended(node)
+def test_figures_are_built_again_only_when_something_changed(
+    node: TradingNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_chart, "REDRAW_S_MIN", 0.0)
+    shot = ended(node)
     app = opened("overview")
-    before = [app.session_state[f"overview-{name}-drawn"] for name in ("candles", "equity")]
-    app.run()
-    after = [app.session_state[f"overview-{name}-drawn"] for name in ("candles", "equity")]
-    assert all(old is new for old, new in zip(before, after, strict=True))
+    first = app.session_state["overview-candles-drawn"]
+    assert app.run().session_state["overview-candles-drawn"] is first
+    show(node, bars={name: bars[:-1] for name, bars in shot.bars.items()})
+    assert app.run().session_state["overview-candles-drawn"] is not first
 
 
 def draw_only(snapshot):

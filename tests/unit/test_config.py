@@ -79,7 +79,6 @@ def test_empty_folder_means_the_default() -> None:
     assert load_settings({"KEEL_DATA_DIR": "", "KEEL_MODELS_DIR": ""}, NOWHERE) == Settings()
 
 
-@pytest.mark.xfail(strict=True, reason="an empty KEEL_LOG_LEVEL= is refused while empty folders mean the default")
 def test_empty_log_level_means_the_default() -> None:
     assert load_settings({"KEEL_LOG_LEVEL": ""}, NOWHERE) == Settings()
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from engine.domain.error import Bug
+from engine.domain.error import Bug, HaltTrading
 from engine.domain.order import OrderStatus
 from engine.domain.transaction import OrderCanceled, OrderCreated, OrderRejected
 from engine.execution import OrderBook
@@ -128,18 +128,13 @@ def test_reservations_add_up_over_orders_whatever_their_side() -> None:
     assert book.reserved_units("EUR_USD") == 1_300
 
 
-@pytest.mark.xfail(strict=True, reason="a second intent of the same id replaces the first, and its reservation is lost")
 def test_id_that_is_open_already_is_a_bug() -> None:
     book = sent()
     with pytest.raises(Bug):
         book.initialize(intent(1, ID))
 
 
-@pytest.mark.xfail(strict=True, reason="an overfilled order stays PARTIALLY_FILLED for ever and blocks its instrument")
-def test_fill_beyond_the_order_does_not_leave_it_open_for_ever() -> None:
+def test_fill_beyond_the_order_halts() -> None:
     book = sent()
-    try:
+    with pytest.raises(HaltTrading, match="1001 units filled of 1000 ordered"):
         book.apply(fill(5, "1001", "0", client_order_id=ID))
-    except Bug:
-        return
-    assert book.idle

@@ -272,7 +272,6 @@ def test_closing_what_is_not_there_halts(transaction: Transaction) -> None:
         books(*long_1000(), transaction)
 
 
-@pytest.mark.xfail(strict=True, reason="the balance has moved already when the unknown trade is noticed")
 @pytest.mark.parametrize("transaction", [UNKNOWN, TOO_MUCH], ids=["unknown trade", "more than there is"])
 def test_closing_what_is_not_there_changes_nothing(transaction: Transaction) -> None:
     ledger = books(*long_1000())
@@ -282,19 +281,16 @@ def test_closing_what_is_not_there_changes_nothing(transaction: Transaction) -> 
     assert state(ledger) == before
 
 
-@pytest.mark.xfail(strict=True, reason="a closing part with the sign of its trade is added instead of refused")
 def test_closing_part_on_the_side_of_its_trade_halts() -> None:
     with pytest.raises(HaltTrading):
         books(*long_1000(), fill(3, "200", "10000", reduced=closes("2", "200", "1.1", 0)))
 
 
-@pytest.mark.xfail(strict=True, reason="the parts of a fill are not compared with its units")
 def test_parts_that_are_not_the_units_of_the_fill_halt() -> None:
     with pytest.raises(HaltTrading):
         books(paid_in(1, "10000"), fill(2, "1000", "10000", opened=opens("2", "-1000")))
 
 
-@pytest.mark.xfail(strict=True, reason="the parts' results are not compared with that of the fill")
 def test_parts_that_are_not_the_result_of_the_fill_halt() -> None:
     with pytest.raises(HaltTrading):
         books(*long_1000(), fill(3, "-1000", "10010", pl="10", closed=(closes("2", -1000, "1.11", -10),)))

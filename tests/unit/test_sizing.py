@@ -185,7 +185,6 @@ def test_slippage_of_zero_switches_the_bound_off() -> None:
     assert plan(1, replace(PIPS, slippage_pips_max=Decimal(0))).price_bound is None
 
 
-@pytest.mark.xfail(strict=True, reason="a target below zero is planned, and every such order is rejected by the broker")
 def test_sell_has_no_target_below_zero() -> None:
     limits = replace(PIPS, take_profit_pips=Decimal(10_000))
     target = plan(-1, limits, quote("0.85000", "0.85010", "EUR_GBP"), instrument("EUR_GBP")).take_profit

@@ -153,6 +153,7 @@ class SimBroker:
                     ts_ns=end_ns,
                     received_ns=end_ns,
                     home_rate=home_rate,
+                    home_loss_rate=self._rates.loss_rate(name, home_rate),
                     tradeable=tradeable,
                 )
 

@@ -55,6 +55,10 @@ class HomeRates:
             raise Bug(f"{instrument} was traded before its quote currency could be converted")
         return rate
 
+    def loss_rate(self, instrument: str, rate: Decimal) -> Decimal | None:
+        """Return what booked() makes of a loss of one unit, given the rate at mid; None when there is no charge."""
+        return rate * (ONE + self._charge) if self._routes[instrument] else None
+
     def booked(self, amount: Decimal, instrument: str) -> Decimal:
         """Convert a gain or loss in the quote currency as it is booked: with the conversion charge, rounded once.
 
@@ -84,9 +88,7 @@ def _legs(instruments: tuple[Instrument, ...]) -> dict[tuple[str, str], Leg]:
     return inverse | direct
 
 
-def _way_home(
-    instrument: Instrument, currency: str, home: str, legs: dict[tuple[str, str], Leg]
-) -> tuple[Leg, ...]:
+def _way_home(instrument: Instrument, currency: str, home: str, legs: dict[tuple[str, str], Leg]) -> tuple[Leg, ...]:
     if currency == home:
         return ()
     if (currency, home) in legs:

@@ -25,7 +25,6 @@ def test_name_of_another_form_is_refused(name: str) -> None:
         instrument(name)
 
 
-@pytest.mark.xfail(strict=True, reason="NAME_PATTERN.match with $ lets a trailing line break through; use fullmatch")
 def test_name_with_a_trailing_line_break_is_refused() -> None:
     with pytest.raises(ConfigError):
         instrument("EUR_USD\n")

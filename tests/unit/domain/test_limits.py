@@ -123,21 +123,18 @@ def test_bad_text_is_refused_with_the_reason(text: str, reason: str) -> None:
         limits_from_text([text])
 
 
-@pytest.mark.xfail(strict=True, reason="int(Decimal) and == are reached with an infinite or signalling number")
 @pytest.mark.parametrize("text", ["positions_max=Infinity", "atr_period=-inf", "positions_max=sNaN"])
 def test_whole_number_limit_that_is_not_finite_is_refused_in_words(text: str) -> None:
     with pytest.raises(ConfigError):
         limits_from_text([text])
 
 
-@pytest.mark.xfail(strict=True, reason="a key that is no instrument name is kept, and the limit meant is not enforced")
 @pytest.mark.parametrize("key", ["EURUSD", "eur_usd", "EUR/USD"])
 def test_per_instrument_limit_for_what_is_no_instrument_is_refused(key: str) -> None:
     with pytest.raises(ConfigError, match=key):
         limits_from_text([f"position_units_max[{key}]=1000"])
 
 
-@pytest.mark.xfail(strict=True, reason="stop_mode is not checked: the text 'pips' silently means ATR")
 def test_stop_mode_that_is_plain_text_is_refused_or_understood() -> None:
     try:
         limits = RiskLimits(stop_mode="pips")  # type: ignore[arg-type]
@@ -146,7 +143,6 @@ def test_stop_mode_that_is_plain_text_is_refused_or_understood() -> None:
     assert limits.stop_mode is StopMode.PIPS
 
 
-@pytest.mark.xfail(strict=True, reason="whole-number limits take a fraction when not read from text")
 @pytest.mark.parametrize("name", ["positions_max", "atr_period"])
 def test_whole_number_limit_takes_no_fraction(name: str) -> None:
     with pytest.raises(ConfigError, match="whole number"):

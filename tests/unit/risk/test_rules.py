@@ -284,7 +284,6 @@ def test_gates_carry_the_measured_value_and_the_unit() -> None:
     assert texts["order_interval"] == ("1.0 s", "30 s")
 
 
-@pytest.mark.xfail(strict=True, reason="the spread gate compares a NaN and raises instead of failing the gate")
 def test_quote_that_is_no_number_is_denied_and_does_not_raise() -> None:
     gates = assess(intent(1_000), view(quote=quote("NaN", "NaN")))
     assert "quote" in {each.name for each in gates if not each.passed}

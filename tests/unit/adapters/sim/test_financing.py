@@ -130,6 +130,15 @@ def test_no_trade_no_financing() -> None:
     assert len(since(venue)) == 1
 
 
+def test_a_trade_does_not_pay_for_days_before_it_was_opened() -> None:
+    venue = priced(financing={"EUR_USD": RATES})
+    lived(venue, bar(MINUTES_TO_ROLLOVER + 1, "1.09995"))
+    sent(venue, order(10_000))
+    assert lived(venue, bar(MINUTES_TO_ROLLOVER + 2, "1.09995")) == []
+    lived(venue, bar(MINUTES_TO_ROLLOVER + DAY, "1.09995"))
+    assert [each.financing_home for each in financing(venue)] == [Decimal("-3.3000")]
+
+
 @pytest.mark.parametrize("name", ["EUR_USD", "USD_JPY", "XAU_USD", "AUD_NZD"])
 def test_default_rates_cost_money_on_both_sides_together(name) -> None:
     rates = default_rates(instrument(name))
