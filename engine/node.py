@@ -12,8 +12,9 @@ import sys
 import threading
 import types
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -63,9 +64,9 @@ class HaltLatch:
 
     def engaged(self) -> str | None:
         """Return why nothing may be sent, or None."""
-        if self._reason:
-            return self._reason
-        return f"the file {self._path.name} exists in the data folder" if os.path.exists(self._path) else None
+        if not self._reason and os.path.exists(self._path):
+            self.set(f"the file {self._path.name} exists in the data folder")
+        return self._reason or None
 
     def release(self) -> str | None:
         """Clear the flag, unless it was set again since the release was asked for; the file is removed by hand."""
@@ -215,17 +216,21 @@ class TradingNode:
                 self._store.close()
 
     def _idle(self, commands: Sequence[_Queued]) -> None:
-        """Answer commands while no session is active, then rest until the next one."""
-        for command, prepared in commands:
-            if self._session is not None or type(command).__name__ != "StartSession":
-                busy = self._session is not None
-                self._answer(command, False, "a session is starting" if busy else "no session is active")
+        """Answer commands while no session is active, then rest until the next one.
+
+        What was queued behind a start belongs to the session that it made.
+        """
+        for number, (command, prepared) in enumerate(commands, 1):
+            if type(command).__name__ != "StartSession":
+                self._answer(command, False, "no session is active")
                 continue
-            try:
-                self._start(command, prepared)
-            except KeelError as error:
-                self._answer(command, False, str(error))
-        if self._session is None and self._commands.empty():
+            error = self._attempt(partial(self._start, command, prepared))
+            if error is not None:
+                self._answer(command, False, _text(error))
+            elif self._session is not None:
+                self._turn(self._session, [later for later, _ in commands[number:]])
+                return
+        if self._commands.empty():
             self._resting.set()
             self._wake.wait(IDLE_S)
 
@@ -242,25 +247,33 @@ class TradingNode:
         self._answer(command, True, f"run {self._session.desk.run_id} started")
 
     def _turn(self, session: TradingSession, commands: Sequence[Command]) -> None:
-        try:
-            session.step(commands)
-            due_ns = session.next_due_ns()
-            if due_ns is None and not session.finished:
-                session.stop(session.end_reason)
-        except Exception as error:  # session boundary: an unexpected error ends the run, not the console
+        error = self._attempt(partial(self._step, session, commands))
+        if error is not None:
             self._fault(session, error)
-            due_ns = None
+        due_ns = None if session.finished else session.next_due_ns()
         self._publish(session, commands, due_ns)
         if session.finished:
             self._session = None
         elif due_ns is not None:
             self._clock.wait_until(due_ns, self._wake)
 
+    def _step(self, session: TradingSession, commands: Sequence[Command]) -> None:
+        session.step(commands)
+        if not session.finished and session.next_due_ns() is None:
+            session.stop(session.end_reason)
+
+    def _attempt(self, work: Callable[[], None]) -> Exception | None:
+        """Session boundary: an error ends the run (or refuses its start), never the console."""
+        try:
+            work()
+        except Exception as error:
+            if not isinstance(error, KeelError):
+                log.exception("unexpected error", extra={"subsystem": "node"})
+            return error
+        return None
+
     def _fault(self, session: TradingSession, error: Exception) -> None:
-        text = str(error) or type(error).__name__
-        if not isinstance(error, KeelError):
-            log.exception("unexpected error", extra={"subsystem": "node"})
-            text = f"{type(error).__name__}: {text}"
+        text = _text(error)
         try:
             session.fault("session", text)
         except HaltTrading as broken:
@@ -307,3 +320,7 @@ class TradingNode:
         shown = self._snapshot
         verdicts = (*shown.verdicts, verdict)[-VERDICTS_SHOWN:]
         self._snapshot = replace(shown, revision=shown.revision + 1, verdicts=verdicts)
+
+
+def _text(error: Exception) -> str:
+    return str(error) if isinstance(error, KeelError) else f"{type(error).__name__}: {error}"

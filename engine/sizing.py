@@ -88,7 +88,8 @@ def _target(direction: int, entry: Decimal, distance: Decimal, instrument: Instr
     if distance <= 0:
         return None
     price = entry + direction * distance
-    return instrument.round_price_down(price) if direction > 0 else instrument.round_price_up(price)
+    target = instrument.round_price_down(price) if direction > 0 else instrument.round_price_up(price)
+    return target if target > 0 else None
 
 
 def _bound(direction: int, entry: Decimal, limits: RiskLimits, instrument: Instrument) -> Decimal | None:

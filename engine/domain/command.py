@@ -50,7 +50,7 @@ class SessionConfig:
     limits: RiskLimits = field(default_factory=RiskLimits)
 
     def __post_init__(self) -> None:
-        if not CAPITAL_MIN <= self.capital_home <= CAPITAL_MAX:
+        if not self.capital_home.is_finite() or not CAPITAL_MIN <= self.capital_home <= CAPITAL_MAX:
             raise ConfigError(f"Capital is {self.capital_home}; it must be from {CAPITAL_MIN} to {CAPITAL_MAX}.")
         if self.speed is not None and not SPEED_MIN <= self.speed <= SPEED_MAX:
             raise ConfigError(f"Speed is {self.speed:g}; it must be from {SPEED_MIN:g} to {SPEED_MAX:g}, or max.")

@@ -12,7 +12,7 @@ from engine.domain.error import ConfigError
 
 DECIMALS_MAX = 12
 _STEPS = tuple(Decimal(1).scaleb(-decimals) for decimals in range(DECIMALS_MAX + 1))
-NAME_PATTERN = re.compile(r"^[A-Z0-9]{2,12}_[A-Z0-9]{2,6}$")
+NAME_PATTERN = re.compile(r"[A-Z0-9]{2,12}_[A-Z0-9]{2,6}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Instrument:
     margin_rate: Decimal
 
     def __post_init__(self) -> None:
-        if not NAME_PATTERN.match(self.name):
+        if not NAME_PATTERN.fullmatch(self.name):
             raise ConfigError(f"Instrument name {self.name!r} is not of the form BASE_QUOTE, for example EUR_USD.")
 
     @property

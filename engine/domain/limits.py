@@ -1,5 +1,5 @@
 """I am the risk limits: data that the operator sets, with their allowed ranges and units.
-I may import decimal and error.
+I may import decimal, error and instrument.
 I must not enforce anything; risk rules and breakers do.
 My tests are in tests/unit/domain/test_limits.py.
 """
@@ -12,8 +12,10 @@ from enum import StrEnum
 from typing import Any
 
 from engine.domain.error import ConfigError
+from engine.domain.instrument import NAME_PATTERN
 
 ANY = "*"
+_WHOLE = ("positions_max", "atr_period")
 _PAIR = re.compile(r"(?P<name>[a-z_]+)(\[(?P<key>[^\]]+)\])?=(?P<value>.*)")
 
 
@@ -22,6 +24,25 @@ class StopMode(StrEnum):
 
     ATR = "atr"
     PIPS = "pips"
+
+
+class PerInstrument(dict[str, Decimal]):
+    """A limit by instrument that cannot be changed after it was checked; "*" stands for every other instrument."""
+
+    def _refuse(self, *_: object, **__: object) -> Any:
+        raise TypeError("limits cannot be changed; make new ones")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __copy__(self) -> "PerInstrument":
+        return self
+
+    def __deepcopy__(self, _: object) -> "PerInstrument":
+        return self
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Decimal]]]:
+        return PerInstrument, (dict(self),)
 
 
 def _limit(default: Any, low: str, high: str, unit: str, label: str, note: str) -> Any:
@@ -88,6 +109,11 @@ class RiskLimits:
     )
 
     def __post_init__(self) -> None:
+        for name in ("position_units_max", "spread_pips_max"):
+            if isinstance(getattr(self, name), Mapping):
+                object.__setattr__(self, name, PerInstrument(getattr(self, name)))
+        if not isinstance(self.stop_mode, StopMode):
+            raise ConfigError(f"stop_mode is {self.stop_mode!r}; it must be one of {', '.join(StopMode)}.")
         problems = [problem for item in ranged_fields() for problem in _problems(item, getattr(self, item.name))]
         if problems:
             raise ConfigError(" ".join(problems))
@@ -116,6 +142,11 @@ def _problems(item: "Field[Any]", value: object) -> list[str]:
     meta = item.metadata
     if isinstance(value, Mapping):
         missing = [] if ANY in value else [f"{item.name} needs an entry {ANY!r} for every other instrument."]
+        missing += [
+            f"{item.name}[{key}] names no instrument; it must be like EUR_USD, or {ANY!r}."
+            for key in value
+            if key != ANY and not NAME_PATTERN.fullmatch(str(key))
+        ]
         return missing + [text for key, part in value.items() for text in _range(f"{item.name}[{key}]", part, meta)]
     return _range(item.name, value, meta)
 
@@ -126,6 +157,8 @@ def _range(name: str, value: object, meta: Mapping[str, Any]) -> list[str]:
         return [f"{name} is {value!r}; it must be a number from {low} to {high} ({unit})."]
     if not low <= value <= high:
         return [f"{name} is {value}; it must be from {low} to {high} ({unit})."]
+    if name in _WHOLE and not isinstance(value, int):
+        return [f"{name} is {value}; it must be a whole number from {low} to {high} ({unit})."]
     return []
 
 
@@ -160,7 +193,7 @@ def _parsed(name: str, key: str | None, text: str, present: object) -> object:
         return {**present, key or ANY: number}
     if key:
         raise ConfigError(f"Limit {name} is the same for every instrument; {name}[{key}] is not possible.")
-    if isinstance(present, int) and number == number.to_integral_value():
+    if isinstance(present, int) and number.is_finite() and number == number.to_integral_value():
         return int(number)
     if isinstance(present, int):
         raise ConfigError(f"{name} is {text}; it must be a whole number.")

@@ -69,7 +69,7 @@ class CommandDesk:
     def flatten(self) -> None:
         """Close what is still open, again every few seconds until the books are flat."""
         desk = self._desk
-        if not desk.ledger.held:
+        if not desk.ledger.held and desk.orders.idle:
             desk.flattening = None
             return
         if desk.now_ns < self._flatten_due_ns:
@@ -81,7 +81,7 @@ class CommandDesk:
                 intent = exit_intent(desk, instrument, units, OrderReason.FLATTEN, desk.now_ns)
                 self._dispatcher.send(intent, ZERO, desk.flattening)
         desk.mark()
-        if not desk.ledger.held:
+        if not desk.ledger.held and desk.orders.idle:
             desk.flattening = None
 
     def _verdict(self, command: Command, accepted: bool, detail: str) -> None:
@@ -134,7 +134,7 @@ class CommandDesk:
         self._flatten_due_ns = 0
         before = len(self._desk.ledger.held)
         self.flatten()
-        left = self._desk.ledger.held
+        left = (*self._desk.ledger.held, *(o.intent.client_order_id for o in self._desk.orders.open_orders))
         if left:
             return f"halted; NOT FLAT yet: {', '.join(left)} still open, trying again"
         return f"halted; flat, {before} position(s) closed"

@@ -120,7 +120,7 @@ def _entry_intent(desk: Desk, bar: Bar, plan: EntryPlan, held: Decimal) -> Order
 
 def risk_view(desk: Desk, instrument: str, risk_home: Decimal) -> RiskView:
     """Collect what rules look at for one intent."""
-    others = [name for name in desk.ledger.held if name != instrument]
+    others = {*desk.ledger.held, *(order.intent.instrument for order in desk.orders.open_orders)} - {instrument}
     return RiskView(
         now_ns=desk.now_ns,
         limits=desk.limits,

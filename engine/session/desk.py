@@ -84,6 +84,7 @@ class Desk:
     peak_home: Decimal = ZERO
     max_drawdown_pct: Decimal = ZERO
     day_start_home: Decimal = ZERO
+    loss_anchor_home: Decimal = ZERO
     day_end_ns: int = 0
     bars_seen: int = 0
     decisions_made: int = 0
@@ -94,7 +95,8 @@ class Desk:
 
     def open_books(self) -> None:
         """Start counting from the balance that the ledger now holds."""
-        self.equity_home = self.peak_home = self.day_start_home = self.ledger.balance_home
+        self.equity_home = self.peak_home = self.ledger.balance_home
+        self.day_start_home = self.loss_anchor_home = self.ledger.balance_home
         self.day_end_ns = next_rollover_ns(self.now_ns)
 
     def next_order_number(self) -> int:
@@ -107,7 +109,7 @@ class Desk:
         """Which orders may leave now; the strictest reason wins."""
         if self.halt_reason:
             return TradingState.HALTED
-        if self.panel.trips:
+        if self.panel.trips or self.state is SessionState.DEGRADED:
             return TradingState.REDUCING
         return TradingState.PAUSED if self.paused else TradingState.ACTIVE
 
@@ -118,7 +120,14 @@ class Desk:
             return self.halt_reason
         if self.panel.trips:
             return ", ".join(f"breaker {trip.breaker}" for trip in self.panel.trips)
+        if self.state is SessionState.DEGRADED:
+            return self.reason
         return "entries paused by the operator" if self.paused else ""
+
+    def forget(self, instrument: str) -> None:
+        """Empty an instrument's look-back buffer, to fill it again from its history."""
+        self.windows[instrument] = BarWindow(instrument, self.windows[instrument].capacity)
+        self.bars[instrument].clear()
 
     def remember(self, bar: Bar) -> None:
         """Add a closed bar to the look-back buffer and to what pages show."""
@@ -128,7 +137,7 @@ class Desk:
     def reanchor(self, breaker: str) -> None:
         """Let a released breaker measure from the present equity, else it would trip again at once."""
         if breaker == "daily_loss":
-            self.day_start_home = self.equity_home
+            self.loss_anchor_home = self.equity_home
         elif breaker == "drawdown":
             self.peak_home = self.equity_home
 
@@ -153,7 +162,7 @@ class Desk:
             equity += ledger.unrealized_home(self.quotes)
         new_day = self.now_ns >= self.day_end_ns
         if new_day:
-            self.day_start_home = self.equity_home
+            self.day_start_home = self.loss_anchor_home = self.equity_home
             self.day_end_ns = next_rollover_ns(self.now_ns)
         if equity == self.equity_home:
             return new_day
@@ -174,7 +183,7 @@ class Desk:
         return AccountView(
             ts_ns=self.now_ns,
             equity_home=self.equity_home,
-            day_start_home=self.day_start_home,
+            day_start_home=self.loss_anchor_home,
             peak_home=self.peak_home,
             limits=self.limits,
         )

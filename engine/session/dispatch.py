@@ -6,6 +6,7 @@ My tests are in tests/unit/session/test_dispatch.py.
 
 from decimal import Decimal
 
+from engine.domain.error import RetryLater
 from engine.domain.event import (
     BrokerOrderCanceled,
     BrokerOrderCreated,
@@ -38,6 +39,7 @@ class Dispatcher:
         self._broker = broker
         self._journal = journal
         self._kill = kill
+        self.trouble = ""
 
     def send(self, intent: OrderIntent, risk_home: Decimal, command_id: str | None = None) -> None:
         """Commit the intent, then send it unless the latch is set; flattening goes through a set latch."""
@@ -62,15 +64,19 @@ class Dispatcher:
         else:
             self.sync()
 
-    def sync(self) -> bool:
-        """Book every new broker transaction; True when there was one."""
-        fresh = self._broker.transactions_since(self._desk.ledger.last_transaction_id)
+    def sync(self) -> None:
+        """Book every new broker transaction; when they cannot be read now, `trouble` says why until they can."""
+        try:
+            fresh = self._broker.transactions_since(self._desk.ledger.last_transaction_id)
+        except RetryLater as error:
+            self.trouble = str(error)
+            return
+        self.trouble = ""
         for transaction in fresh:
             self._desk.ledger.apply(transaction)
             self._desk.orders.apply(transaction)
             self._desk.fills_seen += isinstance(transaction, Fill)
             self._journal.append(_event(self._desk.now_ns, transaction))
-        return bool(fresh)
 
     def _update(self, order_id: str, status: OrderStatus, detail: str) -> None:
         self._desk.orders.move(order_id, status, self._desk.now_ns, detail)

@@ -1,4 +1,4 @@
-"""I am the loop body: commands, market, transactions, books, breakers, decisions, orders, in that order.
+"""I am the loop body: market, transactions, books, commands, breakers, decisions, orders, in that order.
 I may import the domain, ports and my own room.
 I must not sleep, read a clock other than the port, or catch what I do not understand.
 My tests are in tests/unit/session/test_loop.py and tests/unit/session/test_replay_parity.py.
@@ -38,6 +38,7 @@ from engine.snapshot import Snapshot
 
 log = logging.getLogger("engine.session")
 RETRY_NS = NS_PER_S
+_TRADING = (SessionState.RUNNING, SessionState.DEGRADED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,7 @@ class TradingSession:
         self._warmup = WarmUp(desk, parts.market_data, desk.now_ns + parts.config.warmup_timeout_s * NS_PER_S)
         self._commands = CommandDesk(desk, self._dispatcher, parts.journal, parts.kill)
         self._known_state = TradingState.ACTIVE
+        self._trouble = ""
         duration_s = parts.config.duration_s
         self._end_ns = desk.now_ns + duration_s * NS_PER_S if duration_s else None
         self._begin(account)
@@ -89,11 +91,13 @@ class TradingSession:
         desk = self._desk
         desk.now_ns = self._clock.now_ns()
         desk.halt_reason = self._parts.kill.engaged() or ""
-        for command in commands:
-            self._commands.handle(command)
         bars = self._poll()
         self._dispatcher.sync()
-        if desk.mark() or commands:
+        self._note_trouble()
+        moved = desk.mark()
+        for command in commands:
+            self._commands.handle(command)
+        if moved or commands:
             self._watch()
         self._note_trading_state()
         if desk.flattening:
@@ -207,21 +211,25 @@ class TradingSession:
         try:
             items = self._market_data.poll(desk.now_ns)
         except RetryLater as error:
-            self._degrade(str(error))
+            self._trouble = str(error)
             return bars
+        self._trouble = ""
+        quotes = desk.quotes
         for item in items:
-            if isinstance(item, Quote):
-                desk.quotes[item.instrument] = item
-            else:
+            if not isinstance(item, Quote):
                 bars.append(item)
-        if desk.state is SessionState.DEGRADED and items:
-            desk.state, desk.reason = SessionState.RUNNING, ""
+            elif _usable(item, quotes.get(item.instrument)):
+                quotes[item.instrument] = item
         return bars
 
-    def _degrade(self, reason: str) -> None:
-        if self._desk.state is SessionState.RUNNING:
-            self._desk.state = SessionState.DEGRADED
-        self._desk.reason = reason
+    def _note_trouble(self) -> None:
+        """While the market or the broker cannot be read the session is DEGRADED and opens nothing."""
+        desk = self._desk
+        trouble = self._trouble or self._dispatcher.trouble
+        if trouble and desk.state in _TRADING:
+            desk.state, desk.reason = SessionState.DEGRADED, trouble
+        elif not trouble and desk.state is SessionState.DEGRADED:
+            desk.state, desk.reason = SessionState.RUNNING, ""
 
     def _watch(self) -> None:
         """Let the breakers look at the account."""
@@ -262,7 +270,7 @@ class TradingSession:
         if window.close_ts_ns and bar.close_ts_ns <= window.close_ts_ns[-1]:
             return
         desk.remember(bar)
-        if desk.state is not SessionState.RUNNING:
+        if desk.state not in _TRADING:
             return
         desk.bars_seen += 1
         decision, wanted = decide(desk, bar, self._parts.predictor.predict(window))
@@ -273,6 +281,12 @@ class TradingSession:
             self._dispatcher.send(wanted.intent, wanted.risk_home)
             if desk.mark():
                 self._watch()
+
+
+def _usable(quote: Quote, known: Quote | None) -> bool:
+    """Say whether a quote may be used for anything: a sane pair of prices, not older than the one we have."""
+    bid, ask = quote.bid, quote.ask
+    return bid.is_finite() and ask.is_finite() and 0 < bid <= ask and (known is None or quote.ts_ns >= known.ts_ns)
 
 
 def _new_desk(parts: SessionParts, account: Account) -> Desk:

@@ -22,7 +22,7 @@ class WarmUp:
 
     def advance(self) -> bool:
         """Try each missing instrument once; True when all are ready."""
-        for name, window in self._desk.windows.items():
+        for name, window in tuple(self._desk.windows.items()):
             if not window.full:
                 self._fill(name)
         return all(window.full for window in self._desk.windows.values())
@@ -56,8 +56,9 @@ class WarmUp:
         except RetryLater as error:
             self._reasons[name] = str(error)
             return
-        newest_ns = window.close_ts_ns[-1] if window.close_ts_ns else 0
-        for bar in history:
-            if bar.close_ts_ns > newest_ns:
+        if len(history) > len(window):
+            self._desk.forget(name)
+            for bar in history:
                 self._desk.remember(bar)
+            window = self._desk.windows[name]
         self._reasons[name] = "" if window.full else "not enough history yet"

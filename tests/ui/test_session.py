@@ -1,10 +1,14 @@
 """The session page with a real engine behind it: every state, every reason, and what Start really starts."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Button
 
 from engine import wiring
 from engine.domain.command import HaltTrading, Mode, StartSession, StopSession
@@ -19,11 +23,11 @@ from tests.unit.prediction.made import entry_for, logistic, packed
 TOO_SHORT = "time,bid_open,bid_high,bid_low,bid_close,ask_open,ask_high,ask_low,ask_close\nyesterday,1,1,1,1,1,1,1,1\n"
 
 
-def start_button(app: AppTest):
+def start_button(app: AppTest) -> Button:
     return next(button for button in app.button if button.label == "Start session")
 
 
-def pick(elements, label: str):
+def pick(elements: Iterable[Any], label: str) -> Any:
     return next(element for element in elements if element.label.startswith(label))
 
 
@@ -126,6 +130,7 @@ def test_running_session_shows_its_configuration_and_no_start(node: TradingNode)
 
 def test_stop_ends_the_run_and_brings_the_form_back(node: TradingNode) -> None:
     order(node, StartSession(command_id="start", config=wiring.default_config(node.settings)))
+    wait_for(node, lambda snapshot: snapshot.active)
     app = opened("session")
     pick(app.button, "Stop session").click().run()
     wait_for(node, lambda snapshot: not snapshot.active)
@@ -266,8 +271,9 @@ def test_replay_of_a_recording_starts_with_its_instrument_and_granularity(node: 
     assert config.bars == (("EUR_USD", str(good)),)
 
 
-def test_uploaded_recording_is_stored_and_chosen(node: TradingNode, tmp_path) -> None:
+def test_uploaded_recording_is_stored_and_chosen(node: TradingNode, tmp_path: Path) -> None:
     data = write_bars(tmp_path / "made.csv").read_bytes()
+    write_bars(node.settings.recordings_dir / "EUR_USD.csv")
     app = opened("session")
     app.segmented_control(key="session.mode").set_value(Mode.REPLAY).run()
     app.file_uploader[0].upload("USD_CHF.csv", data).run()

@@ -149,9 +149,6 @@ def test_whole_number_limit_takes_no_fraction(name: str) -> None:
         RiskLimits(**{name: Decimal("2.5")})  # type: ignore[arg-type]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the mappings are plain dicts: a frozen limit can be changed past its range check"
-)
 def test_per_instrument_limits_are_frozen_too() -> None:
     limits = RiskLimits()
     with pytest.raises(TypeError):
