@@ -59,11 +59,15 @@ def _live(node: TradingNode, drawn_active: bool) -> None:
 
 
 def _answer(snapshot: Snapshot) -> None:
-    """Keep the engine's answer to Start on screen: a refusal until the next try, a yes as long as the session runs."""
+    """Keep the engine's answer to Start on screen: a refusal until the next try, a yes as long as the session runs.
+
+    When it comes, the whole page is redrawn once, because the Start button below waits for it too.
+    """
     asked = st.session_state.get(_ASKED)
     verdict = next((item for item in snapshot.verdicts if item.command_id == asked), None)
     if asked is not None and verdict is not None:
         st.session_state[_ASKED], st.session_state[_ANSWER] = None, verdict
+        st.rerun()
     answer: Verdict | None = st.session_state.get(_ANSWER)
     if st.session_state.get(_ASKED):
         st.info("Start was sent; waiting for the engine's answer.", icon=":material/hourglass_top:")
@@ -190,12 +194,13 @@ def _start(node: TradingNode, config: SessionConfig | None, problems: Sequence[s
     if config is not None and not problems:
         st.success(escaped(f"Ready: {tables.summary(config)}."), icon=":material/check_circle:")
     command_id = confirm.command_id(_START, node.snapshot)
+    waiting = confirm.is_waiting(_START) or (node.alive and st.session_state.get(_ASKED) is not None)
     clicked = st.button(
         "Start session",
         key=f"{_START}-{command_id}",
         type="primary",
         icon=":material/play_arrow:",
-        disabled=config is None or bool(problems) or confirm.is_waiting(_START),
+        disabled=config is None or bool(problems) or waiting,
     )
     if clicked and config is not None and not problems:
         confirm.send(node, _START, StartSession(command_id=command_id, config=config))
