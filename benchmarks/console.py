@@ -63,7 +63,9 @@ def _reruns() -> list[Figure]:
         node.submit(StartSession(command_id="bench", config=SessionConfig(speed=600.0, model_id="sma-cross:5/20")))
         while len(node.snapshot.decisions) < 60:
             time.sleep(0.1)
-        figures = [_rerun(name, path) for name, path in (("Overview", ""), ("Session", "session"), ("Trades", "trades"))]
+        figures = [
+            _rerun(name, path) for name, path in (("Overview", ""), ("Session", "session"), ("Trades", "trades"))
+        ]
         node.stop()
     return figures
 

@@ -72,9 +72,7 @@ def _steps(bars: Sequence[Bar], size: int) -> tuple[list[float], int]:
 def _session(
     source: RecordedBars, instruments: dict[str, Instrument], store: JournalStore, folder: Path
 ) -> tuple[TradingSession, PacedClock]:
-    broker = SimBroker(
-        instruments=instruments, currency="USD", balance=Decimal(10_000_000), start_ns=source.start_ns
-    )
+    broker = SimBroker(instruments=instruments, currency="USD", balance=Decimal(10_000_000), start_ns=source.start_ns)
     clock = PacedClock(source.start_ns, None)
     parts = SessionParts(
         config=SessionConfig(mode=Mode.REPLAY, instruments=tuple(instruments), speed=None, limits=LIMITS),

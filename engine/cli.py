@@ -59,7 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
 @app.command()
 def session(
     mode: Annotated[str, typer.Option(help="sandbox or replay")] = "sandbox",
-    model: Annotated[str, typer.Option(help="model id, for example sma-cross, sma-cross:5/20, flat, starter")] = "sma-cross",
+    model: Annotated[
+        str, typer.Option(help="model id, for example sma-cross, sma-cross:5/20, flat, starter")
+    ] = "sma-cross",
     instruments: Annotated[str, typer.Option(help="comma-separated, for example EUR_USD,USD_JPY")] = "",
     bars: Annotated[list[str] | None, typer.Option(help="EUR_USD=FILE or FILE, may be given more than once")] = None,
     seed: Annotated[str, typer.Option(help="seed of the generated market")] = "1",

@@ -82,7 +82,9 @@ class _KeyValueFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         subsystem = getattr(record, "subsystem", record.name)
-        line = f"{self.formatTime(record, self.datefmt)} {record.levelname:<7} subsystem={subsystem} {record.getMessage()}"
+        line = (
+            f"{self.formatTime(record, self.datefmt)} {record.levelname:<7} subsystem={subsystem} {record.getMessage()}"
+        )
         return f"{line}\n{record.exc_text}" if record.exc_text else line
 
 

@@ -87,6 +87,11 @@ class Ledger:
         return holding.units if holding else ZERO
 
     @property
+    def flat(self) -> bool:
+        """Say whether no position is open."""
+        return not self._holdings
+
+    @property
     def held(self) -> tuple[str, ...]:
         """Instruments with an open position."""
         return tuple(self._holdings)

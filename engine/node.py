@@ -68,6 +68,11 @@ class HaltLatch:
             self.set(f"the file {self._path.name} exists in the data folder")
         return self._reason or None
 
+    @property
+    def noted(self) -> str:
+        """What was found when last looked; the file is looked for before every send and every publication."""
+        return self._reason
+
     def release(self) -> str | None:
         """Clear the flag, unless it was set again since the release was asked for; the file is removed by hand."""
         if self._times_seen == self._times_set:
@@ -200,7 +205,6 @@ class TradingNode:
     def _run(self) -> None:
         try:
             while not self._closing:
-                self._wake.clear()
                 commands = self._drain()
                 if self._session is not None:
                     self._turn(self._session, [command for command, _ in commands])
@@ -244,7 +248,8 @@ class TradingNode:
         self._session = wiring.begin(ready, self._store, self.latch)
         self._clock = ready.clock
         self._speed = ready.config.speed
-        self._answer(command, True, f"run {self._session.desk.run_id} started")
+        self._published_s = -PUBLISH_S  # the first picture of the session comes with the verdict
+        self._idle_verdicts.append(_verdict(command, True, f"run {self._session.desk.run_id} started"))
 
     def _turn(self, session: TradingSession, commands: Sequence[Command]) -> None:
         error = self._attempt(partial(self._step, session, commands))
@@ -284,6 +289,7 @@ class TradingNode:
         calm = now_s - self._published_s < PUBLISH_S and not commands and not session.finished
         if calm and due_ns is not None and not self._long_wait(due_ns):
             return
+        self.latch.engaged()
         try:
             session.commit()
         except HaltTrading as error:
@@ -300,7 +306,10 @@ class TradingNode:
         return (due_ns - self._clock.now_ns()) / NS_PER_S / self._speed > PUBLISH_S / 4
 
     def _drain(self) -> list[_Queued]:
-        taken = []
+        taken: list[_Queued] = []
+        if not self._wake.is_set():
+            return taken
+        self._wake.clear()
         for _ in range(QUEUE_MAX):
             try:
                 taken.append(self._commands.get_nowait())
@@ -309,17 +318,21 @@ class TradingNode:
         return taken
 
     def _answer(self, command: Command, accepted: bool, detail: str) -> None:
-        verdict = Verdict(
-            command_id=command.command_id,
-            command=type(command).__name__,
-            accepted=accepted,
-            detail=detail,
-            ts_ns=wiring.wall_ns(),
-        )
+        verdict = _verdict(command, accepted, detail)
         self._idle_verdicts.append(verdict)
         shown = self._snapshot
         verdicts = (*shown.verdicts, verdict)[-VERDICTS_SHOWN:]
         self._snapshot = replace(shown, revision=shown.revision + 1, verdicts=verdicts)
+
+
+def _verdict(command: Command, accepted: bool, detail: str) -> Verdict:
+    return Verdict(
+        command_id=command.command_id,
+        command=type(command).__name__,
+        accepted=accepted,
+        detail=detail,
+        ts_ns=wiring.wall_ns(),
+    )
 
 
 def _text(error: Exception) -> str:

@@ -195,7 +195,12 @@ class KillSwitch(Protocol):
         ...
 
     def engaged(self) -> str | None:
-        """Return why nothing may be sent, or None."""
+        """Look everywhere and return why nothing may be sent, or None; asked before every send."""
+        ...
+
+    @property
+    def noted(self) -> str:
+        """Why nothing may be sent as far as was seen when last looked; empty when nothing was."""
         ...
 
     def release(self) -> str | None:

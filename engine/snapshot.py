@@ -138,6 +138,4 @@ class Snapshot:
         return self.session_state in _ACTIVE
 
 
-_ACTIVE = frozenset(
-    {SessionState.WARMING_UP, SessionState.RUNNING, SessionState.DEGRADED, SessionState.STOPPING}
-)
+_ACTIVE = frozenset({SessionState.WARMING_UP, SessionState.RUNNING, SessionState.DEGRADED, SessionState.STOPPING})

@@ -6,6 +6,7 @@ My tests are in tests/unit/test_wiring.py.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from engine import __version__
@@ -20,6 +21,7 @@ from engine.config import Settings
 from engine.domain.command import Mode, SessionConfig
 from engine.domain.error import ConfigError
 from engine.domain.instrument import Instrument
+from engine.domain.limits import ANY
 from engine.domain.market import Bar, Granularity
 from engine.ports import BarSource, Broker, Clock, KillSwitch, MarketData, Predictor
 from engine.prediction.registry import ModelRegistry, incompatibility
@@ -87,7 +89,8 @@ def default_config(settings: Settings) -> SessionConfig:
 def prepare(config: SessionConfig, settings: Settings) -> Prepared:
     """Check and load everything that a session needs; raises ConfigError, writes nothing."""
     imported = _imported(config)
-    config = _with_instruments(config, imported)
+    granularity = imported[0].granularity if imported else None
+    config = _with_instruments(config, tuple(item.instrument for item in imported), granularity)
     models = registry(settings)
     reason = incompatibility(models.spec(config.model_id), config.instruments, config.granularity)
     if reason:
@@ -109,10 +112,15 @@ def prepare(config: SessionConfig, settings: Settings) -> Prepared:
 
 
 def check(config: SessionConfig, settings: Settings) -> str | None:
-    """Say why this configuration cannot start, in one sentence, or None; loads no model."""
+    """Say why this configuration cannot start, in one sentence, or None; loads no model and reads no file twice."""
     try:
-        imported = _imported(config)
-        config = _with_instruments(config, imported)
+        _check_bars_given(config)
+        files = tuple(_recording(Path(path), instrument=name) for name, path in config.bars)
+        for one in files:
+            if one.problem:
+                raise ConfigError(one.problem)
+        granularity = files[0].granularity if files else None
+        config = _with_instruments(config, tuple(one.instrument for one in files), granularity)
         spec = registry(settings).spec(config.model_id)
     except ConfigError as error:
         return str(error)
@@ -205,40 +213,58 @@ def _conversion_instruments(instruments: Sequence[str], currency: str) -> tuple[
 
 
 def _imported(config: SessionConfig) -> tuple[ImportedBars, ...]:
-    if config.mode is not Mode.REPLAY:
-        if config.bars:
-            raise ConfigError("Bar files belong to mode replay; mode sandbox makes its own market.")
-        return ()
-    if not config.bars:
-        raise ConfigError("Mode replay needs at least one bar file (--bars EUR_USD=FILE).")
+    _check_bars_given(config)
     return tuple(read_bars(Path(path), name or None, known=CATALOGUE) for name, path in config.bars)
 
 
-def _with_instruments(config: SessionConfig, imported: Sequence[ImportedBars]) -> SessionConfig:
+def _check_bars_given(config: SessionConfig) -> None:
+    if config.mode is Mode.REPLAY and not config.bars:
+        raise ConfigError("Mode replay needs at least one bar file (--bars EUR_USD=FILE).")
+    if config.mode is not Mode.REPLAY and config.bars:
+        raise ConfigError("Bar files belong to mode replay; mode sandbox makes its own market.")
+
+
+def _with_instruments(
+    config: SessionConfig, recorded: tuple[str, ...], granularity: Granularity | None
+) -> SessionConfig:
     """Fill in what the bar files say, and check every name."""
-    offered = tuple(item.instrument for item in imported) if imported else tuple(CATALOGUE)
-    chosen = config.instruments or (offered if imported else DEFAULT_INSTRUMENTS)
-    unknown = [name for name in chosen if name not in offered]
     if config.currency not in _HOME_CURRENCIES:
         raise ConfigError(f"Currency {config.currency!r} is unknown; allowed are {', '.join(_HOME_CURRENCIES)}.")
+    offered = recorded or tuple(CATALOGUE)
+    chosen = config.instruments or recorded or DEFAULT_INSTRUMENTS
+    unknown = [name for name in chosen if name not in offered]
     if unknown:
-        what = "has no bar file" if imported else "is unknown"
+        what = "has no bar file" if recorded else "is unknown"
         raise ConfigError(f"Instrument {unknown[0]} {what}; available are {', '.join(offered)}.")
-    granularity = imported[0].granularity if imported else config.granularity
-    bars = tuple((item.instrument, path) for item, (_, path) in zip(imported, config.bars, strict=True))
-    return replace(config, instruments=tuple(chosen), granularity=granularity, bars=bars)
+    _check_limits(config)
+    bars = tuple((name, path) for name, (_, path) in zip(recorded, config.bars, strict=True))
+    return replace(config, instruments=tuple(chosen), granularity=granularity or config.granularity, bars=bars)
 
 
-def _recording(path: Path, name: str | None = None) -> Recording:
-    shown = name or path.name
-    empty = {"granularity": None, "bars": 0, "first_ns": 0, "last_ns": 0, "dropped": 0, "summary": ""}
+def _check_limits(config: SessionConfig) -> None:
+    for mapping in (config.limits.position_units_max, config.limits.spread_pips_max):
+        strange = [name for name in mapping if name != ANY and name not in CATALOGUE]
+        if strange:
+            raise ConfigError(f"A limit names instrument {strange[0]}, which is unknown.")
+
+
+def _recording(path: Path, name: str | None = None, instrument: str = "") -> Recording:
+    """Describe a bar file; what was found is remembered until the file changes."""
     try:
-        bars = read_bars(path, None, known=CATALOGUE)
+        stat = path.stat()
+    except OSError as error:
+        return _unusable(name or path.name, path, f"File {path} cannot be read: {error.strerror}.")
+    return _described(name or path.name, path, instrument, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+@lru_cache(maxsize=256)
+def _described(name: str, path: Path, instrument: str, *_version: int) -> Recording:
+    try:
+        bars = read_bars(path, instrument or None, known=CATALOGUE)
     except ConfigError as error:
-        text = str(error).replace(str(path), shown)
-        return Recording(name=shown, path=path, instrument="", problem=text, **empty)  # type: ignore[arg-type]
+        return _unusable(name, path, str(error).replace(str(path), name))
     return Recording(
-        name=shown,
+        name=name,
         path=path,
         instrument=bars.instrument,
         granularity=bars.granularity,
@@ -248,6 +274,21 @@ def _recording(path: Path, name: str | None = None) -> Recording:
         dropped=bars.dropped,
         summary=bars.summary(),
         problem="",
+    )
+
+
+def _unusable(name: str, path: Path, problem: str) -> Recording:
+    return Recording(
+        name=name,
+        path=path,
+        instrument="",
+        granularity=None,
+        bars=0,
+        first_ns=0,
+        last_ns=0,
+        dropped=0,
+        summary="",
+        problem=problem,
     )
 
 

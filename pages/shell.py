@@ -29,5 +29,5 @@ page = st.navigation(
 )
 node = TradingNode.attach()
 frame.sidebar(node)
+frame.bottom_bar(node)  # before the page, so that the panic button is there even when a page fails
 page.run()
-frame.bottom_bar(node)

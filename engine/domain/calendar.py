@@ -11,6 +11,7 @@ from engine.domain.market import NS_PER_S
 
 NEW_YORK = ZoneInfo("America/New_York")
 ROLLOVER = time(17, 0)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def next_rollover_ns(ts_ns: int) -> int:
@@ -21,5 +22,7 @@ def next_rollover_ns(ts_ns: int) -> int:
 
 
 def iso_utc(ts_ns: int) -> str:
-    """Format as ISO 8601 with seconds and Z."""
-    return datetime.fromtimestamp(ts_ns // NS_PER_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Write a time as ISO 8601 UTC with a Z; a fraction of a second only where there is one, in nanoseconds."""
+    seconds, nanos = divmod(ts_ns, NS_PER_S)
+    text = f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}"
+    return f"{text}.{nanos:09d}Z" if nanos else f"{text}Z"

@@ -49,8 +49,9 @@ class Gate:
 class Decision:
     """Everything that was looked at when a bar closed, and what came of it.
 
-    bid and ask are the quote used (the bar's close while there is none), in quote currency; equity_home was used for sizing; units are those of the
-    order (0 when none); gates hold every check of the intended entry, passed or not, in the order they ran.
+    bid and ask are the quote used (the bar's close while there is none), in quote currency; equity_home was used for
+    sizing; units are those of the order (0 when none); gates hold every check of the intended entry, passed or not,
+    in the order they ran.
     """
 
     instrument: str

@@ -53,7 +53,7 @@ def _limit(default: Any, low: str, high: str, unit: str, label: str, note: str) 
 
 
 def _default_spreads() -> dict[str, Decimal]:
-    return {ANY: Decimal(3), "XAU_USD": Decimal(80), "XAG_USD": Decimal(60)}
+    return {ANY: Decimal(3), "XAU_USD": Decimal(80), "XAG_USD": Decimal(400)}
 
 
 def _default_position_units() -> dict[str, Decimal]:

@@ -56,6 +56,10 @@ class Breaker(Protocol):
         """Measure; latching is done by the panel."""
         ...
 
+    def anchor_home(self, view: AccountView) -> Decimal:
+        """The equity that the loss is measured from; at or above it there is nothing to measure."""
+        ...
+
 
 class DailyLoss:
     """Loss since the trading day began (17:00 New York), in percent of the equity it began with."""
@@ -67,6 +71,9 @@ class DailyLoss:
             value_pct=_fall_pct(view.day_start_home, view.equity_home), limit_pct=view.limits.daily_loss_pct_max
         )
 
+    def anchor_home(self, view: AccountView) -> Decimal:
+        return view.day_start_home
+
 
 class SessionDrawdown:
     """Fall from the session's highest equity, in percent of it."""
@@ -75,6 +82,9 @@ class SessionDrawdown:
 
     def read(self, view: AccountView) -> Reading:
         return Reading(value_pct=_fall_pct(view.peak_home, view.equity_home), limit_pct=view.limits.drawdown_pct_max)
+
+    def anchor_home(self, view: AccountView) -> Decimal:
+        return view.peak_home
 
 
 DEFAULT_BREAKERS: tuple[Breaker, ...] = (DailyLoss(), SessionDrawdown())
@@ -91,7 +101,7 @@ class BreakerPanel:
         """Measure every untripped breaker and latch those at or over their limit; returns the new trips."""
         fresh = []
         for breaker in self.breakers:
-            if breaker.name in self._trips:
+            if breaker.name in self._trips or 0 < breaker.anchor_home(view) <= view.equity_home:
                 continue
             reading = breaker.read(view)
             if reading.over:

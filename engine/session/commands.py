@@ -95,9 +95,7 @@ class CommandDesk:
                 CommandRefused(ts_ns=desk.now_ns, command_id=command.command_id, command=name, reason=detail)
             )
         desk.verdicts.append(
-            Verdict(
-                command_id=command.command_id, command=name, accepted=accepted, detail=detail, ts_ns=desk.now_ns
-            )
+            Verdict(command_id=command.command_id, command=name, accepted=accepted, detail=detail, ts_ns=desk.now_ns)
         )
 
     def _stop(self, command: Any) -> str:
@@ -169,9 +167,7 @@ class CommandDesk:
         if not desk.panel.release(command.breaker):
             raise Refusal(f"breaker {command.breaker!r} is not tripped")
         desk.reanchor(command.breaker)
-        self._journal.append(
-            BreakerReleased(ts_ns=desk.now_ns, breaker=command.breaker, reason=command.reason.strip())
-        )
+        self._journal.append(BreakerReleased(ts_ns=desk.now_ns, breaker=command.breaker, reason=command.reason.strip()))
         return f"breaker {command.breaker} released; it measures from the present equity"
 
     def _refuse_stale(self, expected_revision: int | None) -> None:

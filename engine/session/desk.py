@@ -158,7 +158,7 @@ class Desk:
         """
         ledger = self.ledger
         equity = ledger.balance_home
-        if ledger.held:
+        if not ledger.flat:
             equity += ledger.unrealized_home(self.quotes)
         new_day = self.now_ns >= self.day_end_ns
         if new_day:

@@ -63,6 +63,7 @@ class TradingSession:
         self._parts = parts
         self._broker = parts.broker
         self._clock = parts.clock
+        self._kill = parts.kill
         self._journal = parts.journal
         self._market_data = parts.market_data
         account = parts.broker.account()
@@ -90,7 +91,7 @@ class TradingSession:
         """Do everything that is due now; expected trouble changes the state, unexpected trouble raises."""
         desk = self._desk
         desk.now_ns = self._clock.now_ns()
-        desk.halt_reason = self._parts.kill.engaged() or ""
+        desk.halt_reason = self._kill.noted
         bars = self._poll()
         self._dispatcher.sync()
         self._note_trouble()

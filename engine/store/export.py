@@ -11,11 +11,11 @@ import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
 from typing import TextIO
 
+from engine.domain.calendar import iso_utc
 from engine.domain.error import ConfigError
 from engine.store.queries import TradeRow, connect_readonly, each_trade
 from engine.store.schema import refusal
@@ -112,10 +112,3 @@ def _cells(name: str, value: object) -> tuple[object, ...]:
     if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
         return (f"'{value}",)
     return (value,)
-
-
-def iso_utc(ts_ns: int) -> str:
-    """Write a time as ISO 8601 UTC with a Z; a fraction of a second only where there is one, in nanoseconds."""
-    seconds, nanos = divmod(ts_ns, NS_PER_S)
-    text = datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{nanos:09d}Z" if nanos else f"{text}Z"

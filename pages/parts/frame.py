@@ -73,9 +73,13 @@ def sidebar(node: TradingNode) -> None:
 
 
 def bottom_bar(node: TradingNode) -> None:
-    """Draw the bar that stays on screen on every page, on a phone too."""
-    st.bottom.container(key="keel-bottom-anchor", height="content")
-    _bar(node)
+    """Draw the bar that stays on screen on every page, on a phone too.
+
+    The panic button stands outside the fragment: a click on a fragment's button is lost while a page is changing.
+    """
+    with st.bottom, st.container(key="keel-bar", horizontal=True, vertical_alignment="bottom"):
+        _bar(node)
+        confirm.flatten_button(node, node.snapshot, "bar", "Flatten & halt", SHORTCUT)
 
 
 def start_button(node: TradingNode, snapshot: Snapshot, place: str) -> None:
@@ -254,13 +258,9 @@ def _freshness(snapshot: Snapshot) -> str:
 @st.fragment(run_every=1)
 def _bar(node: TradingNode) -> None:
     snapshot = node.snapshot
-    with st.bottom:
+    with st.container(key="keel-bar-text", gap="xsmall"):
         _banner(snapshot)
-        with st.container(
-            key="keel-bar", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
-        ):
-            st.markdown(_bar_text(snapshot), width="content")
-            confirm.flatten_button(node, snapshot, "bar", "Flatten & halt", SHORTCUT)
+        st.markdown(_bar_text(snapshot))
 
 
 def _banner(snapshot: Snapshot) -> None:

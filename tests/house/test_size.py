@@ -9,7 +9,7 @@ ENGINE = sorted((ROOT / "engine").rglob("*.py"))
 SOURCES = [ROOT / "app.py", *ENGINE, *sorted((ROOT / "pages").rglob("*.py"))]
 
 # The boundaries of the session, of the engine thread and of the gateway: each journals what it caught.
-CATCH_ALL_PLACES = {"engine/session.py", "engine/node.py", "engine/gateway/app.py"}
+CATCH_ALL_PLACES = {"engine/node.py", "engine/gateway/app.py"}
 CATCH_ALL_NAMES = {"Exception", "BaseException"}
 
 

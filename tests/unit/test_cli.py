@@ -113,7 +113,7 @@ def test_equal_seed_gives_an_equal_digest_in_another_process(tmp_path: Path) -> 
     digests = []
     for hash_seed in ("1", "2"):
         outcome = subprocess.run(
-            [sys.executable, "-m", "engine", "session", *SHORT, "--db", str(tmp_path / f"{hash_seed}.sqlite"), "--json"],
+            [sys.executable, "-m", "engine", "session", *SHORT, "--db", str(tmp_path / hash_seed), "--json"],
             cwd=ROOT,
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
             capture_output=True,
@@ -175,9 +175,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_model_that_cannot_serve_the_instruments_is_named(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_model_that_cannot_serve_the_instruments_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     made_bars(tmp_path / "EUR_USD.csv", 12)
     code, _, err = run(capsys, "session", "--mode", "replay", "--bars", "EUR_USD.csv", "--json")
     assert code == 2 and "12" in err and "31" in err
@@ -199,7 +197,8 @@ def test_a_data_folder_that_cannot_be_written_is_refused(capsys: pytest.CaptureF
 
 
 def test_export_from_a_missing_database_writes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    code, _, err = run(capsys, "export", "trades", "--out", str(tmp_path / "x.csv"), "--db", str(tmp_path / "no.sqlite"))
+    out, missing = str(tmp_path / "x.csv"), str(tmp_path / "no.sqlite")
+    code, _, err = run(capsys, "export", "trades", "--out", out, "--db", missing)
     assert code == 2 and "no.sqlite" in err
     assert not (tmp_path / "x.csv").exists() and not (tmp_path / "no.sqlite").exists()
 

@@ -86,7 +86,8 @@ def test_attach_finds_the_one_node_from_every_thread_and_after_a_reload(tmp_path
 
 def test_a_second_process_is_refused_and_told_the_owners_pid(node: TradingNode, tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from engine.config import Settings; from engine.node import TradingNode\n"
+        "import sys; from pathlib import Path; from engine.config import Settings\n"
+        "from engine.node import TradingNode\n"
         "from engine.domain.error import ConfigError\n"
         "try: TradingNode(Settings(data_dir=Path(sys.argv[1])))\n"
         "except ConfigError as error: print(error); raise SystemExit(3)\n"
@@ -184,4 +185,3 @@ def test_snapshot_revisions_only_grow(node: TradingNode) -> None:
         seen.append(node.snapshot.revision)
     seen.append(node.snapshot.revision)
     assert seen == sorted(seen) and seen[-1] > seen[0]
-

@@ -15,7 +15,8 @@ from decimal import Decimal
 
 from engine.adapters.history.fields import Header, LineFault, Prices, Times, shown
 from engine.adapters.history.imported import Problem, ProblemKind
-from engine.adapters.history.moments import HOUR_NS, duration_text, market_time_ns, utc_text
+from engine.adapters.history.moments import HOUR_NS, duration_text, market_time_ns
+from engine.domain.calendar import iso_utc
 from engine.domain.instrument import Instrument
 from engine.domain.market import Bar, Granularity
 
@@ -80,15 +81,15 @@ class BarReader:
     def _check_time(self, ts_ns: int) -> None:
         """Raise LineFault unless a bar at this time is on the grid and begins after the last one kept has ended."""
         if ts_ns % self._grid_ns:
-            raise LineFault(ProblemKind.OFF_GRID, f"{utc_text(ts_ns)} is not the start of a bar of {self._granularity}")
+            raise LineFault(ProblemKind.OFF_GRID, f"{iso_utc(ts_ns)} is not the start of a bar of {self._granularity}")
         last_ns = self._kept_ns
         if last_ns is None or ts_ns >= last_ns + self._length_ns:
             return
         if ts_ns == last_ns:
-            raise LineFault(ProblemKind.DUPLICATE, f"{utc_text(ts_ns)} was there before")
+            raise LineFault(ProblemKind.DUPLICATE, f"{iso_utc(ts_ns)} was there before")
         if ts_ns < last_ns:
-            raise LineFault(ProblemKind.UNORDERED, f"{utc_text(ts_ns)} comes after {utc_text(last_ns)}")
-        raise LineFault(ProblemKind.OFF_GRID, f"{utc_text(ts_ns)} is within the bar of {utc_text(last_ns)}")
+            raise LineFault(ProblemKind.UNORDERED, f"{iso_utc(ts_ns)} comes after {iso_utc(last_ns)}")
+        raise LineFault(ProblemKind.OFF_GRID, f"{iso_utc(ts_ns)} is within the bar of {iso_utc(last_ns)}")
 
     def _check_gap(self, number: int, ts_ns: int) -> None:
         """Note market time between this line and the one before; lines dropped for their prices are no gap."""
@@ -96,7 +97,7 @@ class BarReader:
         if seen_ns is not None and ts_ns > seen_ns:
             missing_ns = market_time_ns(seen_ns, ts_ns)
             if missing_ns >= self._length_ns:
-                text = f"no bars from {utc_text(seen_ns)} to {utc_text(ts_ns)} ({duration_text(missing_ns)} of trading)"
+                text = f"no bars from {iso_utc(seen_ns)} to {iso_utc(ts_ns)} ({duration_text(missing_ns)} of trading)"
                 self._note(number, ProblemKind.GAP, text, missing_ns)
         self._seen_end_ns = ts_ns + self._length_ns
 

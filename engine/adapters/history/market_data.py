@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from engine.adapters.history.imported import ImportedBars
-from engine.adapters.history.moments import utc_text
+from engine.domain.calendar import iso_utc
 from engine.domain.error import Bug, ConfigError
 from engine.domain.market import Bar, Granularity
 
@@ -99,7 +99,7 @@ class RecordedBars:
     def _check_playable(self) -> None:
         for name, bars, at in zip(self._names, self._bars, self._cursors, strict=True):
             if at == len(bars):
-                raise ConfigError(f"{name} has no bar after {utc_text(self._start_ns)}, when the warm-up has ended.")
+                raise ConfigError(f"{name} has no bar after {iso_utc(self._start_ns)}, when the warm-up has ended.")
 
     def _earliest_open_ns(self) -> int:
         return min(bars[at].open_ts_ns for bars, at in zip(self._bars, self._cursors, strict=True))

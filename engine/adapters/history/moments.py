@@ -4,8 +4,6 @@ I must not read a clock.
 My tests are in tests/unit/adapters/history/test_moments.py.
 """
 
-from datetime import UTC, datetime, timedelta
-
 from engine.domain.market import NS_PER_S
 
 MINUTE_NS = 60 * NS_PER_S
@@ -19,13 +17,6 @@ WEEK_NS = 7 * DAY_NS
 _FIRST_SATURDAY_NOON_NS = 2 * DAY_NS + 12 * HOUR_NS
 _FIRST_CLOSE_NS = DAY_NS + 20 * HOUR_NS + 45 * MINUTE_NS
 _SHUT_NS = 2 * DAY_NS + HOUR_NS + 30 * MINUTE_NS
-
-
-def utc_text(ts_ns: int) -> str:
-    """Write a moment as RFC 3339 in UTC; a fraction of a second shows only when there is one."""
-    seconds, ns = divmod(ts_ns, NS_PER_S)
-    fraction = f".{ns:09d}" if ns else ""
-    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}{fraction}Z"
 
 
 def duration_text(duration_ns: int) -> str:

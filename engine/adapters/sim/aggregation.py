@@ -5,15 +5,12 @@ My tests are in tests/unit/adapters/sim/test_aggregation.py.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
+from engine.domain.calendar import NEW_YORK, ROLLOVER
 from engine.domain.error import Bug, ConfigError
 from engine.domain.market import NS_PER_S, Bar, Granularity
-
-NEW_YORK = ZoneInfo("America/New_York")
-DAY_BREAK = time(17)
 
 
 def bucket_start_ns(ts_ns: int, granularity: Granularity) -> int:
@@ -24,8 +21,8 @@ def bucket_start_ns(ts_ns: int, granularity: Granularity) -> int:
     if granularity is not Granularity.D:
         return ts_ns - ts_ns % granularity.ns
     local = datetime.fromtimestamp(ts_ns // NS_PER_S, NEW_YORK)
-    day = local.date() if local.time() >= DAY_BREAK else local.date() - timedelta(days=1)
-    return int(datetime.combine(day, DAY_BREAK, NEW_YORK).timestamp()) * NS_PER_S
+    day = local.date() if local.time() >= ROLLOVER else local.date() - timedelta(days=1)
+    return int(datetime.combine(day, ROLLOVER, NEW_YORK).timestamp()) * NS_PER_S
 
 
 def bucket_end_ns(start_ns: int, granularity: Granularity) -> int:
@@ -36,7 +33,7 @@ def bucket_end_ns(start_ns: int, granularity: Granularity) -> int:
     if granularity is not Granularity.D:
         return start_ns + granularity.ns
     day = datetime.fromtimestamp(start_ns // NS_PER_S, NEW_YORK).date() + timedelta(days=1)
-    return int(datetime.combine(day, DAY_BREAK, NEW_YORK).timestamp()) * NS_PER_S
+    return int(datetime.combine(day, ROLLOVER, NEW_YORK).timestamp()) * NS_PER_S
 
 
 def aggregate(bars: Sequence[Bar], granularity: Granularity) -> Bar:

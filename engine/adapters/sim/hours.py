@@ -5,13 +5,11 @@ My tests are in tests/unit/adapters/sim/test_hours.py.
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, datetime, timedelta
 
+from engine.domain.calendar import NEW_YORK, ROLLOVER
 from engine.domain.market import NS_PER_S
 
-NEW_YORK = ZoneInfo("America/New_York")
-DAY_BREAK = time(17)
 FRIDAY, SUNDAY = 5, 7
 DAYS_CHARGED = {1: 1, 2: 1, 3: 3, 4: 1, 5: 1}
 
@@ -66,4 +64,4 @@ def _new_york(ts_ns: int) -> datetime:
 
 
 def _break_ns(day: date) -> int:
-    return int(datetime.combine(day, DAY_BREAK, NEW_YORK).timestamp()) * NS_PER_S
+    return int(datetime.combine(day, ROLLOVER, NEW_YORK).timestamp()) * NS_PER_S

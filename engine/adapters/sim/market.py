@@ -11,8 +11,9 @@ import numpy as np
 
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.adapters.sim.market_bars import BarMaker, Columns, InstrumentBars, Ints, in_sequence, joined
-from engine.adapters.sim.market_hours import DAY_MINUTES, DAY_NS, DAY_S, NEW_YORK, offset_minutes
+from engine.adapters.sim.market_hours import DAY_MINUTES, DAY_NS, DAY_S, offset_minutes
 from engine.adapters.sim.market_world import CurrencyWorld
+from engine.domain.calendar import NEW_YORK
 from engine.domain.error import ConfigError
 from engine.domain.market import NS_PER_S, Bar, Granularity
 

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from engine.adapters.sim.market_hours import LONDON, NEW_YORK, TOKYO, Floats
+from engine.adapters.sim.market_hours import LONDON, TOKYO, Floats
+from engine.domain.calendar import NEW_YORK
 
 # Shared causes of moves, each with how much it follows Tokyo, London, New York's morning and afternoon.
 _SHARED: Mapping[str, tuple[float, float, float, float]] = {

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
+from engine.domain.calendar import NEW_YORK
 from engine.domain.market import NS_PER_S
 
 DAY_S = 86_400
@@ -21,7 +22,6 @@ DAY_MINUTES = 1_440
 Minutes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-NEW_YORK = ZoneInfo("America/New_York")
 LONDON = ZoneInfo("Europe/London")
 TOKYO = ZoneInfo("Asia/Tokyo")
 

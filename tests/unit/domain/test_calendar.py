@@ -59,5 +59,6 @@ def test_rollover_is_the_first_17_new_york_strictly_later(now_ns: int) -> None:
     assert next_rollover_ns(rollover_ns - 1) == rollover_ns
 
 
-def test_iso_text_has_whole_seconds_and_z() -> None:
-    assert iso_utc(at("2024-01-10T22:00:00") + 999_999_999) == "2024-01-10T22:00:00Z"
+def test_iso_text_ends_in_z_and_shows_a_fraction_only_where_there_is_one() -> None:
+    assert iso_utc(at("2024-01-10T22:00:00")) == "2024-01-10T22:00:00Z"
+    assert iso_utc(at("2024-01-10T22:00:00") + 999_999_999) == "2024-01-10T22:00:00.999999999Z"

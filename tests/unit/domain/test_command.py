@@ -1,7 +1,7 @@
 """What a person may ask: values out of range get one sentence, and a request cannot change after birth."""
 
 from dataclasses import FrozenInstanceError
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, get_args
 
 import pytest

@@ -3,8 +3,6 @@
 from decimal import Decimal
 from pathlib import Path
 
-import pytest
-
 from engine.domain.command import ClosePosition, FlattenAll, HaltTrading, ResumeTrading
 from engine.domain.event import TradingState
 from engine.domain.limits import ANY, RiskLimits, StopMode

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.adapters.history.csv_bars import ImportedBars, ProblemKind, read_bars
-from engine.adapters.history.moments import utc_text
+from engine.domain.calendar import iso_utc
 from engine.domain.error import ConfigError
 from engine.domain.market import Bar, Granularity
 from tests.unit.adapters.history.rows import HEADER, KNOWN, MONDAY, PRICES, ns_of, row, rows, written
@@ -192,7 +192,7 @@ def test_bars_written_to_a_file_come_back_equal(
     tmp_path_factory: pytest.TempPathFactory, bars: tuple[Bar, ...], zipped: bool
 ) -> None:
     names = HEADER.split(",")[1:]
-    lines = [",".join([utc_text(bar.open_ts_ns), *(str(getattr(bar, name)) for name in names)]) for bar in bars]
+    lines = [",".join([iso_utc(bar.open_ts_ns), *(str(getattr(bar, name)) for name in names)]) for bar in bars]
     path = written(tmp_path_factory.getbasetemp(), lines, "bars.csv.gz" if zipped else "bars.csv")
     imported = read(path, bars[0].instrument)
     assert imported.bars == bars

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.adapters.history.moments import DAY_NS, HOUR_NS, MINUTE_NS, WEEK_NS, duration_text, market_time_ns, utc_text
+from engine.adapters.history.moments import DAY_NS, HOUR_NS, MINUTE_NS, WEEK_NS, duration_text, market_time_ns
+from engine.domain.calendar import iso_utc
 from engine.domain.market import NS_PER_S
 from tests.unit.adapters.history.rows import ns_of
 
@@ -17,9 +18,9 @@ def at(day: int, hour: int, minute: int = 0) -> int:
 
 
 def test_moment_reads_as_rfc_3339() -> None:
-    assert utc_text(at(2, 21, 5)) == "2014-05-02T21:05:00Z"
-    assert utc_text(at(2, 21, 5) + 70) == "2014-05-02T21:05:00.000000070Z"
-    assert utc_text(-HOUR_NS) == "1969-12-31T23:00:00Z"
+    assert iso_utc(at(2, 21, 5)) == "2014-05-02T21:05:00Z"
+    assert iso_utc(at(2, 21, 5) + 70) == "2014-05-02T21:05:00.000000070Z"
+    assert iso_utc(-HOUR_NS) == "1969-12-31T23:00:00Z"
 
 
 @pytest.mark.parametrize(
