@@ -229,7 +229,7 @@ class TradingNode:
                 self._answer(command, False, "no session is active")
                 continue
             error = self._attempt(partial(self._start, command, prepared))
-            if error is not None:
+            if isinstance(error, Exception):
                 self._answer(command, False, _text(error))
             elif self._session is not None:
                 self._turn(self._session, [later for later, _ in commands[number:]])
@@ -252,30 +252,24 @@ class TradingNode:
         self._idle_verdicts.append(_verdict(command, True, f"run {self._session.desk.run_id} started"))
 
     def _turn(self, session: TradingSession, commands: Sequence[Command]) -> None:
-        error = self._attempt(partial(self._step, session, commands))
-        if error is not None:
-            self._fault(session, error)
-        due_ns = None if session.finished else session.next_due_ns()
+        due_ns = self._attempt(partial(_advance, session, commands))
+        if isinstance(due_ns, Exception):
+            self._fault(session, due_ns)
+            due_ns = None
         self._publish(session, commands, due_ns)
-        if session.finished:
-            self._session = None
-        elif due_ns is not None:
+        if due_ns is not None:
             self._clock.wait_until(due_ns, self._wake)
+        elif session.finished:
+            self._session = None
 
-    def _step(self, session: TradingSession, commands: Sequence[Command]) -> None:
-        session.step(commands)
-        if not session.finished and session.next_due_ns() is None:
-            session.stop(session.end_reason)
-
-    def _attempt(self, work: Callable[[], None]) -> Exception | None:
+    def _attempt(self, work: Callable[[], int | None]) -> int | None | Exception:
         """Session boundary: an error ends the run (or refuses its start), never the console."""
         try:
-            work()
+            return work()
         except Exception as error:
             if not isinstance(error, KeelError):
                 log.exception("unexpected error", extra={"subsystem": "node"})
             return error
-        return None
 
     def _fault(self, session: TradingSession, error: Exception) -> None:
         text = _text(error)
@@ -286,8 +280,8 @@ class TradingNode:
 
     def _publish(self, session: TradingSession, commands: Sequence[Command], due_ns: int | None) -> None:
         now_s = wiring.monotonic_s()
-        calm = now_s - self._published_s < PUBLISH_S and not commands and not session.finished
-        if calm and due_ns is not None and not self._long_wait(due_ns):
+        calm = due_ns is not None and not commands and now_s - self._published_s < PUBLISH_S
+        if calm and not self._long_wait(due_ns):
             return
         self.latch.engaged()
         try:
@@ -299,9 +293,9 @@ class TradingNode:
         verdicts = (*self._idle_verdicts, *fresh.verdicts)[-VERDICTS_SHOWN:]
         self._snapshot = replace(fresh, verdicts=verdicts)
 
-    def _long_wait(self, due_ns: int) -> bool:
+    def _long_wait(self, due_ns: int | None) -> bool:
         """Say whether the next step is so far off that pages should not wait for it."""
-        if self._speed is None:
+        if self._speed is None or due_ns is None:
             return False
         return (due_ns - self._clock.now_ns()) / NS_PER_S / self._speed > PUBLISH_S / 4
 
@@ -323,6 +317,17 @@ class TradingNode:
         shown = self._snapshot
         verdicts = (*shown.verdicts, verdict)[-VERDICTS_SHOWN:]
         self._snapshot = replace(shown, revision=shown.revision + 1, verdicts=verdicts)
+
+
+def _advance(session: TradingSession, commands: Sequence[Command]) -> int | None:
+    """Take one step and tell when the next is due; None when the session has ended."""
+    session.step(commands)
+    if session.finished:
+        return None
+    due_ns = session.next_due_ns()
+    if due_ns is None:
+        session.stop(session.end_reason)
+    return due_ns
 
 
 def _verdict(command: Command, accepted: bool, detail: str) -> Verdict:

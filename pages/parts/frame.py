@@ -51,11 +51,12 @@ _CSS = """<style>
 [class*="st-key-keel-danger"] button:disabled { background: transparent; border-color: currentColor; color: inherit;
   opacity: .5; }
 [class*="st-key-keel-stale"] { opacity: .45; filter: grayscale(1); }
-[class*="st-key-keel-bar"] p { font-variant-numeric: tabular-nums; }
+.st-key-keel-status p { font-variant-numeric: tabular-nums; }
 [data-testid="stMetricValue"], [data-testid="stTable"] { font-variant-numeric: tabular-nums; }
 @media (max-width: 640px) {
   .stMainBlockContainer, [data-testid="stBottomBlockContainer"] { padding-left: .8rem; padding-right: .8rem; }
-  [class*="st-key-keel-bar"] { row-gap: .2rem; }
+  .st-key-keel-bar { flex-wrap: wrap; row-gap: .4rem; }
+  .st-key-keel-bar > :first-child { flex: 1 1 100%; }
 }
 </style>"""
 
@@ -77,7 +78,7 @@ def bottom_bar(node: TradingNode) -> None:
 
     The panic button stands outside the fragment: a click on a fragment's button is lost while a page is changing.
     """
-    with st.bottom, st.container(key="keel-bar", horizontal=True, vertical_alignment="bottom"):
+    with st.bottom, st.container(key="keel-bar", horizontal=True, vertical_alignment="center"):
         _bar(node)
         confirm.flatten_button(node, node.snapshot, "bar", "Flatten & halt", SHORTCUT)
 
@@ -258,7 +259,7 @@ def _freshness(snapshot: Snapshot) -> str:
 @st.fragment(run_every=1)
 def _bar(node: TradingNode) -> None:
     snapshot = node.snapshot
-    with st.container(key="keel-bar-text", gap="xsmall"):
+    with st.container(key="keel-status", gap="xsmall"):
         _banner(snapshot)
         st.markdown(_bar_text(snapshot))
 

@@ -1,0 +1,139 @@
+"""Fault injection at the ports: adapters that wrap the real simulated venue and fail when a test says so."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from engine.adapters.clock import PacedClock
+from engine.adapters.history.market_data import RecordedBars
+from engine.adapters.sim.broker import SimBroker
+from engine.adapters.sim.instruments import CATALOGUE
+from engine.adapters.sim.market_data import SimMarketData
+from engine.domain.account import Account
+from engine.domain.command import Mode, SessionConfig
+from engine.domain.error import RetryLater
+from engine.domain.instrument import Instrument
+from engine.domain.limits import RiskLimits
+from engine.domain.market import Bar, Granularity, Quote
+from engine.domain.order import OrderIntent
+from engine.domain.transaction import Transaction
+from engine.node import HaltLatch
+from engine.ports import MarketData, NotSent, SubmitOutcome, Unresolved
+from engine.session import TradingSession
+from engine.session.loop import SessionParts
+from engine.store.journal import open_journal
+from tests.unit.session.rig import LIMITS, LOOKBACK, Rig, Script, series
+
+NOT_SENT = NotSent(reason="connection refused")
+LOST_ORDER = Unresolved(reason="the connection broke while sending")
+LOST_ANSWER = Unresolved(reason="no answer within 5 s")
+
+
+class FaultyBroker:
+    """The simulated broker behind a bad line.
+
+    outcomes holds what the n-th submit (from 1) answers instead: NOT_SENT and LOST_ORDER never reach the broker,
+    LOST_ANSWER does. The log is read up to log_end only (None: all of it), and not at all while unreadable has a text.
+    """
+
+    def __init__(self, inner: SimBroker) -> None:
+        self.inner = inner
+        self.submitted: list[OrderIntent] = []
+        self.outcomes: dict[int, SubmitOutcome] = {}
+        self.on_submit: Callable[[OrderIntent], None] = lambda intent: None
+        self.change: Callable[[OrderIntent], OrderIntent] = lambda intent: intent
+        self.log_end: int | None = None
+        self.unreadable = ""
+
+    def account(self) -> Account:
+        return self.inner.account()
+
+    def instruments(self) -> Mapping[str, Instrument]:
+        return self.inner.instruments()
+
+    def submit(self, intent: OrderIntent) -> SubmitOutcome:
+        self.submitted.append(intent)
+        self.on_submit(intent)
+        outcome = self.outcomes.get(len(self.submitted))
+        if outcome in (NOT_SENT, LOST_ORDER):
+            return outcome
+        if outcome is not None:
+            self.log_end = self.inner.account().last_transaction_id
+        answer = self.inner.submit(self.change(intent))
+        return outcome or answer
+
+    def transactions_since(self, transaction_id: int) -> Sequence[Transaction]:
+        if self.unreadable:
+            raise RetryLater(self.unreadable)
+        fresh = self.inner.transactions_since(transaction_id)
+        return [one for one in fresh if self.log_end is None or one.transaction_id <= self.log_end]
+
+
+class FaultyMarketData:
+    """The simulated market data with outages: polls that fail, and history that is short or not to be had."""
+
+    def __init__(self, inner: MarketData) -> None:
+        self.inner = inner
+        self.polls = 0
+        self.outage = ""
+        self.no_history: dict[str, str] = {}
+        self.history_max: dict[str, int] = {}
+
+    def start(self, instruments: Sequence[str], granularity: Granularity) -> None:
+        self.inner.start(instruments, granularity)
+
+    def poll(self, now_ns: int) -> Sequence[Quote | Bar]:
+        self.polls += 1
+        if self.outage:
+            raise RetryLater(self.outage)
+        return self.inner.poll(now_ns)
+
+    def history(self, instrument: str, count: int) -> Sequence[Bar]:
+        if instrument in self.no_history:
+            raise RetryLater(self.no_history[instrument])
+        bars = self.inner.history(instrument, count)
+        return bars[len(bars) - self.history_max.get(instrument, len(bars)) :]
+
+    def next_due_ns(self) -> int | None:
+        return self.inner.next_due_ns()
+
+
+class FaultyRig(Rig):
+    """A rig whose market data and broker can fail."""
+
+    broker: FaultyBroker  # type: ignore[assignment]
+    market: FaultyMarketData
+
+
+def make_faulty(
+    folder: Path,
+    bars: Sequence[Sequence[Bar]],
+    signals: dict[int, int],
+    *,
+    limits: RiskLimits = LIMITS,
+    latch: HaltLatch | None = None,
+    warmup_timeout_s: int = 60,
+    duration_s: int | None = None,
+    prepare: Callable[[FaultyMarketData], None] = lambda market: None,
+) -> FaultyRig:
+    """Build a session over one list of bars per instrument, not stepped yet; `prepare` breaks the market first."""
+    names = tuple(one[0].instrument for one in bars)
+    source = RecordedBars([series(one) for one in bars], LOOKBACK)
+    instruments = {name: CATALOGUE[name] for name in names}
+    config = SessionConfig(
+        mode=Mode.REPLAY, instruments=names, model_id="script", speed=None, limits=limits,
+        warmup_timeout_s=warmup_timeout_s, duration_s=duration_s,
+    )  # fmt: skip
+    inner = SimBroker(instruments=instruments, currency="USD", balance=config.capital_home, start_ns=source.start_ns)
+    broker, market = FaultyBroker(inner), FaultyMarketData(SimMarketData(source=source, broker=inner))
+    prepare(market)
+    clock, latch = PacedClock(source.start_ns, None), latch or HaltLatch(folder / "HALT")
+    store = open_journal(folder / "made.sqlite", wall_ns=lambda: 1)
+    session = TradingSession(
+        SessionParts(
+            config=config, clock=clock, market_data=market, broker=broker, predictor=Script(signals),
+            journal=store.begin_run(), kill=latch, instruments=instruments, engine_version="test",
+        )
+    )  # fmt: skip
+    rig = FaultyRig(session, inner, latch, clock, folder / "made.sqlite", store.close)
+    rig.broker, rig.market = broker, market
+    return rig

@@ -1,0 +1,171 @@
+"""Market data that cannot be read for a while, gaps, and how a run ends."""
+
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from engine.domain.command import HaltTrading, ResumeTrading
+from engine.domain.event import SessionState, TradingState
+from engine.domain.market import Bar
+from tests.unit.session.faulty import FaultyRig, make_faulty
+from tests.unit.session.rig import LOOKBACK, bar, make_rig
+
+START = Decimal("1.10000")
+
+
+def quiet(instrument: str = "EUR_USD", count: int = 30) -> list[Bar]:
+    return [bar(index, START, instrument=instrument) for index in range(count)]
+
+
+def until_decided(rig: FaultyRig, count: int) -> None:
+    while rig.session.desk.counts().decisions < count:
+        rig.step()
+
+
+def test_an_outage_of_the_market_degrades_and_ends_by_itself(tmp_path: Path) -> None:
+    rig = make_faulty(tmp_path, [quiet()], {index: 1 for index in range(8, 30)})
+    until_decided(rig, 2)
+    rig.market.outage = "the price stream broke off"
+    for _ in range(4):
+        rig.step()
+    desk = rig.session.desk
+    assert (desk.state, desk.reason) == (SessionState.DEGRADED, "the price stream broke off")
+    assert desk.trading_state is TradingState.REDUCING
+    assert rig.session.snapshot(1, 0).reason == "the price stream broke off"
+    assert rig.broker.submitted == []
+    rig.market.outage = ""
+    rig.step()
+    assert (desk.state, desk.reason, desk.trading_state) == (SessionState.RUNNING, "", TradingState.ACTIVE)
+    rig.play()
+    assert len(rig.broker.submitted) == 1
+    decided = rig.rows("SELECT bar_ts_ns, count(*) FROM decisions GROUP BY bar_ts_ns")
+    assert len(decided) == 30 - LOOKBACK and {count for _, count in decided} == {1}
+
+
+def test_an_outage_does_not_end_the_run_when_the_data_have_not(tmp_path: Path) -> None:
+    rig = make_faulty(tmp_path, [quiet()], {})
+    until_decided(rig, 2)
+    rig.market.outage = "the price stream broke off"
+    for _ in range(50):
+        rig.step()
+    assert rig.session.next_due_ns() is not None and not rig.session.finished
+
+
+@pytest.mark.xfail(reason="loop.py next_due_ns: a failed poll stays due at once, so the loop spins without a pause",
+                   strict=True)  # fmt: skip
+def test_a_failed_poll_is_tried_again_after_a_pause(tmp_path: Path) -> None:
+    rig = make_faulty(tmp_path, [quiet()], {})
+    until_decided(rig, 2)
+    rig.market.outage = "the price stream broke off"
+    rig.step()
+    due_ns = rig.session.next_due_ns()
+    assert due_ns is not None and due_ns > rig.clock.now_ns()
+
+
+def test_a_halt_during_an_outage_outlasts_it(tmp_path: Path) -> None:
+    rig = make_faulty(tmp_path, [quiet()], {12: 1})
+    until_decided(rig, 2)
+    rig.market.outage = "the price stream broke off"
+    rig.step(HaltTrading(command_id="h"))
+    assert rig.session.desk.trading_state is TradingState.HALTED
+    rig.market.outage = ""
+    rig.play()
+    assert rig.session.desk.trading_state is TradingState.HALTED and rig.broker.submitted == []
+
+
+@pytest.mark.xfail(reason="view.py take_snapshot: while DEGRADED and halted the reason is the outage, not the halt",
+                   strict=True)  # fmt: skip
+def test_a_halted_session_says_why_it_is_halted_even_in_an_outage(tmp_path: Path) -> None:
+    rig = make_faulty(tmp_path, [quiet()], {})
+    until_decided(rig, 2)
+    rig.market.outage = "the price stream broke off"
+    rig.step(HaltTrading(command_id="h"))
+    rig.step()
+    snapshot = rig.session.snapshot(1, 0)
+    assert snapshot.trading_state is TradingState.HALTED
+    assert "halt by the operator" in snapshot.reason
+
+
+@pytest.mark.xfail(reason="commands.py _resume: says that entries are allowed while the outage still blocks them",
+                   strict=True)  # fmt: skip
+def test_resume_in_an_outage_does_not_promise_entries(tmp_path: Path) -> None:
+    rig = make_faulty(tmp_path, [quiet()], {})
+    until_decided(rig, 2)
+    rig.market.outage = "the price stream broke off"
+    rig.step()
+    rig.step(ResumeTrading(command_id="r"))
+    assert rig.session.desk.trading_state is TradingState.REDUCING
+    assert rig.session.desk.verdicts[-1].detail != "entries allowed"
+
+
+def test_instruments_with_different_gaps_get_one_decision_per_bar_each(tmp_path: Path) -> None:
+    gaps = {"EUR_USD": {12, 13, 14, 20}, "GBP_USD": {14, 15, 25}}
+    bars = [[one for index, one in enumerate(quiet(name)) if index not in gone] for name, gone in gaps.items()]
+    rig = make_rig(tmp_path, bars, {10: 1, 16: -1})
+    rig.play()
+    for name, gone in gaps.items():
+        decided = [row[0] for row in rig.rows("SELECT bar_ts_ns FROM decisions WHERE instrument = ?", name)]
+        expected = [one.open_ts_ns for index, one in enumerate(quiet(name)) if index >= LOOKBACK and index not in gone]
+        assert decided == expected
+    assert rig.session.desk.counts().bars == rig.session.desk.counts().decisions
+
+
+def test_two_instruments_decide_as_often_as_each_alone(tmp_path: Path) -> None:
+    names = ("EUR_USD", "GBP_USD")
+    moving = {
+        name: [bar(index, START + Decimal("0.0002") * (index % 7), instrument=name) for index in range(40)]
+        for name in names
+    }
+    signals = {8: 1, 15: -1, 22: 1, 30: -1}
+    both = make_rig(tmp_path, [moving[name] for name in names], signals)
+    both.play()
+    for name in names:
+        (tmp_path / name).mkdir()
+        alone = make_rig(tmp_path / name, [moving[name]], signals)
+        alone.play()
+        query = "SELECT bar_ts_ns, direction, action, sign FROM (SELECT *, units LIKE '-%' AS sign FROM decisions) "
+        assert alone.rows(query) == both.rows(query + "WHERE instrument = ?", name)
+
+
+@pytest.mark.parametrize(("minutes", "decisions"), [(1, 1), (10, 10), (24, 24)])
+def test_a_duration_ends_the_run_on_its_last_bar(tmp_path: Path, minutes: int, decisions: int) -> None:
+    rig = make_faulty(tmp_path, [quiet()], {}, duration_s=minutes * 60)
+    rig.session.step()
+    while rig.session.next_due_ns() is not None:
+        rig.step()
+    assert rig.session.end_reason == "duration reached"
+    assert rig.session.desk.counts().decisions == decisions
+
+
+def test_the_end_of_the_data_is_told_as_such(tmp_path: Path) -> None:
+    rig = make_faulty(tmp_path, [quiet()], {}, duration_s=3_600)
+    rig.session.step()
+    while rig.session.next_due_ns() is not None:
+        rig.step()
+    assert rig.session.end_reason == "end of data"
+    assert rig.session.desk.counts().decisions == 30 - LOOKBACK
+
+
+def test_an_unexpected_fault_is_on_record_with_the_closing_figures(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, [quiet()], {8: 1})
+    while not rig.session.desk.ledger.held:
+        rig.step()
+    rig.session.fault("session", "KeyError: 'x'")
+    snapshot = rig.session.snapshot(1, 0)
+    assert (snapshot.session_state, snapshot.reason) == (SessionState.FAULTED, "session: KeyError: 'x'")
+    assert len(snapshot.digest) == 64
+    assert rig.rows("SELECT status, reason, closing_balance_home, trades FROM runs") == [
+        ("FAULTED", "session: KeyError: 'x'", str(rig.session.desk.ledger.balance_home), 1)
+    ]
+    assert rig.rows("SELECT count(*) FROM events WHERE kind = 'Faulted'") == [(1,)]
+
+
+def test_a_bar_that_comes_twice_or_late_is_not_judged_again(tmp_path: Path) -> None:
+    rig = make_faulty(tmp_path, [quiet()], {})
+    until_decided(rig, 6)
+    inner, old = rig.market.inner.poll, quiet()[7]
+    rig.market.inner.poll = lambda now_ns: [old, replace(old, open_ts_ns=old.open_ts_ns - 10**9), *inner(now_ns)]
+    rig.play()
+    assert rig.session.desk.counts().decisions == 30 - LOOKBACK
