@@ -119,7 +119,8 @@ def setup() -> int:
 
         def progress(share: float, text: str) -> None:
             nonlocal done
-            bar.label = f"Training ({text})"
+            if sys.stderr.isatty():
+                bar.label = f"Training ({text})"
             step = int(share * 1_000) - done
             bar.update(max(step, 0))
             done += max(step, 0)

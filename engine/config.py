@@ -78,8 +78,6 @@ def _file_values(env_file: Path) -> dict[str, str]:
 class _KeyValueFormatter(logging.Formatter):
     """One line per record: UTC time, level, subsystem, message."""
 
-    default_msec_format = "%s.%03dZ"
-
     def format(self, record: logging.LogRecord) -> str:
         subsystem = getattr(record, "subsystem", record.name)
         line = (
@@ -93,7 +91,7 @@ def configure_logging(level: str, stream: TextIO = sys.stderr) -> None:
     import time
 
     handler = logging.StreamHandler(stream)
-    formatter = _KeyValueFormatter(datefmt="%Y-%m-%dT%H:%M:%S")
+    formatter = _KeyValueFormatter(datefmt="%Y-%m-%dT%H:%M:%SZ")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     handler.addFilter(RedactionFilter())

@@ -137,6 +137,7 @@ class TradingNode:
         self._lock.acquire()
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
         self._thread.node = self  # type: ignore[attr-defined]  # the registry that survives module reloads
+        _ANCHOR.__dict__["thread"] = self._thread  # a thread that died is in no registry, but pages must say so
         self._thread.start()
 
     @classmethod
@@ -152,8 +153,8 @@ class TradingNode:
 
     @classmethod
     def find(cls) -> "TradingNode | None":
-        """Find this process's living node by its thread's name, whichever copy of this module made it."""
-        for thread in threading.enumerate():
+        """Find this process's node by its thread's name, whichever copy of this module made it; dead ones too."""
+        for thread in (*threading.enumerate(), *filter(None, [_ANCHOR.__dict__.get("thread")])):
             if thread.name == THREAD_NAME and hasattr(thread, "node"):
                 node: TradingNode = thread.node
                 return node
@@ -200,6 +201,8 @@ class TradingNode:
         if self._thread.is_alive():
             return False
         self._lock.release()
+        if _ANCHOR.__dict__.get("thread") is self._thread:
+            del _ANCHOR.__dict__["thread"]
         return True
 
     def _run(self) -> None:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from engine import __version__
-from engine.adapters.clock import PacedClock, monotonic_s, wall_ns
+from engine.adapters.clock import GAP_NS, PacedClock, monotonic_s, wall_ns
 from engine.adapters.history.csv_bars import ImportedBars, read_bars
 from engine.adapters.history.market_data import RecordedBars
 from engine.adapters.sim.broker import SimBroker
@@ -102,7 +102,7 @@ def prepare(config: SessionConfig, settings: Settings) -> Prepared:
     broker = SimBroker(instruments=traded, currency=config.currency, balance=config.capital_home, start_ns=start_ns)
     return Prepared(
         config=config,
-        clock=PacedClock(start_ns, config.speed),
+        clock=PacedClock(start_ns, config.speed, max(GAP_NS, 3 * source.granularity.ns)),
         market_data=SimMarketData(source=source, broker=broker),
         broker=broker,
         predictor=predictor,

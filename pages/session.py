@@ -107,7 +107,7 @@ def _stop_button(node: TradingNode, snapshot: Snapshot) -> None:
             "Stop session",
             lambda command_id: StopSession(command_id=command_id),
             icon=":material/stop:",
-            disabled=snapshot.session_state is SessionState.STOPPING,
+            disabled=snapshot.session_state == SessionState.STOPPING,
         )
     st.caption("Stop ends the run; open positions stay at the broker with their stops and targets.")
 

@@ -9,6 +9,9 @@ import time
 from engine.domain.market import NS_PER_S
 from engine.ports import Wake
 
+GAP_NS = 15 * 60 * NS_PER_S
+GAP_S_MAX = 2.0
+
 
 def wall_ns() -> int:
     """Return UTC nanoseconds of the wall clock."""
@@ -23,15 +26,15 @@ def monotonic_s() -> float:
 class PacedClock:
     """Market time of a simulated venue: advances to each deadline, at `speed` market seconds per second.
 
-    speed None does not sleep. A pause longer than gap_s_max wall seconds (a closed market) is cut to that, so that
-    a week-end does not have to be waited for. Market data never depends on the pace: time always lands exactly on
-    the deadline, unless a command ends the wait early.
+    speed None does not sleep. A stretch of more than gap_ns without anything to come (a closed market) takes at most
+    GAP_S_MAX wall seconds, so that a week-end does not have to be waited for. Market data never depends on the pace:
+    time always lands exactly on the deadline, unless a command ends the wait early.
     """
 
-    def __init__(self, start_ns: int, speed: float | None, gap_s_max: float = 2.0) -> None:
+    def __init__(self, start_ns: int, speed: float | None, gap_ns: int = GAP_NS) -> None:
         self._now_ns = start_ns
         self._speed = speed
-        self._gap_s_max = gap_s_max
+        self._gap_ns = gap_ns
 
     def now_ns(self) -> int:
         """Return the present market time."""
@@ -44,8 +47,10 @@ class PacedClock:
         if self._speed is None:
             self._now_ns = deadline_ns
             return
-        span_s = (deadline_ns - self._now_ns) / NS_PER_S / self._speed
-        pause_s = min(span_s, self._gap_s_max)
+        span_ns = deadline_ns - self._now_ns
+        pause_s = span_ns / NS_PER_S / self._speed
+        if span_ns > self._gap_ns:
+            pause_s = min(pause_s, GAP_S_MAX)
         begun = time.monotonic()
         if not wake.wait(pause_s):
             self._now_ns = deadline_ns

@@ -36,11 +36,11 @@ def draw(settings: Settings, defaults: SessionConfig) -> Market:
         list(Mode),
         default=defaults.mode,
         required=True,
-        format_func=lambda item: "Sandbox: generated market" if item is Mode.SANDBOX else "Replay: recorded bars",
+        format_func=lambda item: "Sandbox: generated market" if item == Mode.SANDBOX else "Replay: recorded bars",
         key="session.mode",
         persist_state="session",
     )
-    if mode is Mode.REPLAY:
+    if mode == Mode.REPLAY:
         return _replay_market(settings)
     granularity = st.selectbox(
         "Granularity",

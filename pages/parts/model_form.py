@@ -99,9 +99,9 @@ def _choose_instruments(spec: PredictorSpec, market: Market, defaults: SessionCo
 
 def _wanted(market: Market, defaults: SessionConfig) -> list[str]:
     """Propose everything that is recorded, or the default instruments of the generated market."""
-    return list(market.instruments if market.mode is Mode.REPLAY else defaults.instruments)
+    return list(market.instruments if market.mode == Mode.REPLAY else defaults.instruments)
 
 
 def _instruments_key(market: Market) -> str:
     """Keep one choice for the sandbox and one for each set of recordings."""
-    return f"session.instruments.{'+'.join(market.instruments) if market.mode is Mode.REPLAY else market.mode}"
+    return f"session.instruments.{'+'.join(market.instruments) if market.mode == Mode.REPLAY else market.mode}"

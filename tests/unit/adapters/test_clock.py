@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.adapters.clock import PacedClock, monotonic_s, wall_ns
+from engine.adapters.clock import GAP_S_MAX, PacedClock, monotonic_s, wall_ns
 from engine.domain.market import NS_PER_S
 
 START_NS = 1_700_000_000 * NS_PER_S
@@ -57,7 +57,7 @@ def test_full_speed_never_waits_nor_asks_the_wake() -> None:
 
 
 @pytest.mark.parametrize(
-    ("speed", "span_s", "pause_s"), [(1.0, 1, 1.0), (60.0, 60, 1.0), (10.0, 5, 0.5), (1.0, 2, 2.0), (0.5, 1, 2.0)]
+    ("speed", "span_s", "pause_s"), [(1.0, 1, 1.0), (60.0, 60, 1.0), (10.0, 5, 0.5), (1.0, 5, 5.0), (0.5, 60, 120.0)]
 )
 def test_pause_is_the_span_divided_by_the_speed(speed: float, span_s: int, pause_s: float) -> None:
     wake = RecordingWake()
@@ -67,10 +67,16 @@ def test_pause_is_the_span_divided_by_the_speed(speed: float, span_s: int, pause
 
 def test_closed_market_is_not_waited_for() -> None:
     wake = RecordingWake()
-    clock = PacedClock(START_NS, 1.0, gap_s_max=0.5)
+    clock = PacedClock(START_NS, 1.0)
     clock.wait_until(START_NS + 2 * DAY_NS, wake)
-    assert wake.asked_s == [0.5]
+    assert wake.asked_s == [GAP_S_MAX]
     assert clock.now_ns() == START_NS + 2 * DAY_NS
+
+
+def test_wait_of_a_slow_bar_is_not_taken_for_a_closed_market() -> None:
+    wake = RecordingWake()
+    PacedClock(START_NS, 1.0, 3 * 3_600 * NS_PER_S).wait_until(START_NS + 3_600 * NS_PER_S, wake)
+    assert wake.asked_s == [3_600.0]
 
 
 @given(span_ns=st.integers(1, 30 * DAY_NS), speed=st.floats(0.1, 86_400.0))
@@ -85,7 +91,7 @@ def test_woken_clock_stops_before_the_deadline_and_then_still_lands_on_it(span_n
 def test_real_event_that_is_set_ends_the_wait_at_once() -> None:
     wake = threading.Event()
     wake.set()
-    clock = PacedClock(START_NS, 0.1, gap_s_max=60.0)
+    clock = PacedClock(START_NS, 0.1, 2 * DAY_NS)
     clock.wait_until(START_NS + DAY_NS, wake)
     assert START_NS <= clock.now_ns() < START_NS + DAY_NS
 

@@ -156,7 +156,7 @@ def test_a_size_of_nothing_is_no_trade_and_says_so(tmp_path: Path) -> None:
     decision, wanted = decide(desk, newest(desk), BUY)
     assert (decision.action, decision.reason, wanted) == (Action.DENIED, "blocked by size", None)
     (gate,) = decision.gates
-    assert gate.value.startswith("0 units (stop 100") and gate.limit == "at least 1 units"
+    assert gate.value == "0 units (stop 99.9 pips, 0.00999 per unit)" and gate.limit == "at least 1 units"
 
 
 def test_a_size_of_nothing_still_closes_the_other_side(long: Rig) -> None:

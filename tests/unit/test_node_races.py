@@ -1,0 +1,406 @@
+"""The node under bad timing: commands that cross, files that come and go, adapters that fail, threads that die."""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from queue import Queue
+
+import pytest
+
+from engine import wiring
+from engine.adapters.clock import PacedClock
+from engine.config import Settings
+from engine.domain.command import (
+    FlattenAll,
+    HaltTrading,
+    Mode,
+    PauseEntries,
+    ResumeTrading,
+    SessionConfig,
+    StartSession,
+    StopSession,
+)
+from engine.domain.error import ConfigError, RetryLater
+from engine.domain.event import SessionState, TradingState
+from engine.node import HaltLatch, TradingNode
+from engine.ports import Wake
+from engine.snapshot import Verdict
+from tests.unit.session.faulty import FaultyBroker, FaultyMarketData
+from tests.unit.test_node import wait_for
+
+MODEL = "sma-cross:2/5"
+HOUR = SessionConfig(mode=Mode.SANDBOX, instruments=("EUR_USD",), model_id=MODEL, speed=None, duration_s=3_600)
+ENDLESS = replace(HOUR, speed=86_400.0, duration_s=None)
+
+
+class GatedClock(PacedClock):
+    """Market time that passes only while a test lets it: wait_until() blocks at a closed gate."""
+
+    def __init__(self, start_ns: int) -> None:
+        super().__init__(start_ns, None)
+        self.gate = threading.Event()
+        self.waiting = threading.Event()
+        self.failure: Exception | None = None
+
+    def wait_until(self, deadline_ns: int, wake: Wake) -> None:
+        self.waiting.set()
+        assert self.gate.wait(30), "the test left the gate closed"
+        if self.failure:
+            raise self.failure
+        super().wait_until(deadline_ns, wake)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data", models_dir=tmp_path / "models")
+
+
+@pytest.fixture
+def node(settings: Settings) -> Iterator[TradingNode]:
+    made = TradingNode(settings)
+    yield made
+    assert made.stop(20), "the session thread did not end"
+
+
+def gated(settings: Settings, config: SessionConfig = HOUR) -> tuple[wiring.Prepared, GatedClock]:
+    prepared = wiring.prepare(config, settings)
+    clock = GatedClock(prepared.clock.now_ns())
+    return replace(prepared, clock=clock), clock
+
+
+def verdict_on(node: TradingNode, command_id: str) -> Verdict:
+    wait_for(f"the verdict on {command_id}", lambda: any(v.command_id == command_id for v in node.snapshot.verdicts))
+    return next(v for v in node.snapshot.verdicts if v.command_id == command_id)
+
+
+def rows(node: TradingNode, sql: str) -> list[tuple]:
+    connection = sqlite3.connect(node.database_path)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def test_a_halt_queued_behind_a_start_holds_from_the_first_step(node: TradingNode) -> None:
+    node.submit(StartSession(command_id="s", config=HOUR))
+    node.submit(HaltTrading(command_id="h"))
+    assert node.wait_until_idle(60)
+    assert verdict_on(node, "h").accepted
+    assert node.snapshot.trading_state is TradingState.HALTED
+    assert node.snapshot.counts.orders == 0 and node.snapshot.counts.decisions == 60
+
+
+def test_a_halt_before_a_start_does_not_outlive_it(node: TradingNode) -> None:
+    node.submit(HaltTrading(command_id="h"))
+    node.submit(StartSession(command_id="s", config=HOUR))
+    assert node.wait_until_idle(60)
+    assert node.snapshot.trading_state is TradingState.ACTIVE and node.snapshot.counts.orders > 0
+
+
+def test_a_halt_from_another_thread_behind_a_queued_resume_wins(node: TradingNode, settings: Settings) -> None:
+    prepared, clock = gated(settings)
+    node.submit(StartSession(command_id="s", config=HOUR), prepared)
+    assert clock.waiting.wait(30)
+    node.submit(ResumeTrading(command_id="r"))
+    other = threading.Thread(target=node.halt, args=("halt by another hand",))
+    other.start()
+    other.join()
+    clock.gate.set()
+    assert node.wait_until_idle(60)
+    verdict = verdict_on(node, "r")
+    assert not verdict.accepted and "halt by another hand" in verdict.detail
+    assert node.snapshot.trading_state is TradingState.HALTED and node.snapshot.counts.orders == 0
+
+
+def test_a_resume_behind_a_halt_releases_it(node: TradingNode, settings: Settings) -> None:
+    prepared, clock = gated(settings)
+    node.submit(StartSession(command_id="s", config=HOUR), prepared)
+    assert clock.waiting.wait(30)
+    node.halt()
+    node.submit(ResumeTrading(command_id="r"))
+    clock.gate.set()
+    assert node.wait_until_idle(60)
+    assert verdict_on(node, "r").accepted
+    assert node.snapshot.trading_state is TradingState.ACTIVE and node.snapshot.counts.orders > 0
+
+
+class RacingLatch(HaltLatch):
+    """A latch that another thread sets at the moment when it is being cleared."""
+
+    late: threading.Thread | None = None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "_reason" and value == "" and getattr(self, "_reason", ""):
+            self.late = threading.Thread(target=self.set, args=("halt by another hand",))
+            self.late.start()
+            self.late.join(0.2)
+        super().__setattr__(name, value)
+
+
+@pytest.mark.xfail(reason="node.py HaltLatch.release: a halt between the comparison and the clearing is lost", strict=True)
+def test_a_halt_at_the_moment_of_a_release_is_not_lost(tmp_path: Path) -> None:
+    latch = RacingLatch(tmp_path / "HALT")
+    latch.set("halt by the operator")
+    latch.ask_release()
+    latch.release()
+    assert latch.late is not None
+    latch.late.join()
+    assert latch.engaged() == "halt by another hand"
+
+
+def test_the_halt_file_halts_a_running_session_and_its_absence_does_not_resume_it(
+    node: TradingNode, settings: Settings
+) -> None:
+    node.submit(StartSession(command_id="s", config=ENDLESS))
+    wait_for("the session", lambda: node.snapshot.session_state is SessionState.RUNNING)
+    settings.halt_path.write_text("by hand")
+    wait_for("the halt", lambda: node.snapshot.trading_state is TradingState.HALTED)
+    assert "HALT" in node.snapshot.reason
+    node.submit(ResumeTrading(command_id="too early"))
+    assert not verdict_on(node, "too early").accepted
+    settings.halt_path.unlink()
+    seen = node.snapshot.counts.decisions
+    wait_for("more bars", lambda: node.snapshot.counts.decisions > seen + 5)
+    assert node.snapshot.trading_state is TradingState.HALTED
+    node.submit(ResumeTrading(command_id="now"))
+    assert verdict_on(node, "now").accepted
+    wait_for("trading", lambda: node.snapshot.trading_state is TradingState.ACTIVE)
+
+
+def test_outages_of_market_and_broker_degrade_and_pass(node: TradingNode, settings: Settings) -> None:
+    prepared = wiring.prepare(replace(HOUR, speed=86_400.0), settings)
+    broker, market = FaultyBroker(prepared.broker), FaultyMarketData(prepared.market_data)  # type: ignore[arg-type]
+    prepared = replace(prepared, broker=broker, market_data=market)
+    node.submit(StartSession(command_id="s", config=prepared.config), prepared)
+    wait_for("the session", lambda: node.snapshot.counts.decisions > 3)
+    for part, name in ((market, "outage"), (broker, "unreadable")):
+        setattr(part, name, f"{name} of the line")
+        wait_for(name, lambda: node.snapshot.session_state is SessionState.DEGRADED)
+        assert (node.snapshot.trading_state, node.snapshot.reason) == (TradingState.REDUCING, f"{name} of the line")
+        setattr(part, name, "")
+        wait_for("the recovery", lambda: node.snapshot.session_state is not SessionState.DEGRADED)
+    assert node.wait_until_idle(60)
+    assert (node.snapshot.session_state, node.snapshot.reason) == (SessionState.STOPPED, "duration reached")
+    assert node.snapshot.counts.decisions == node.snapshot.counts.bars == 60
+    assert node.snapshot.balance_home == broker.inner.account().balance_home
+
+
+def test_an_adapter_that_raises_ends_the_run_and_the_next_one_starts(node: TradingNode, settings: Settings) -> None:
+    prepared = wiring.prepare(HOUR, settings)
+    broker = FaultyBroker(prepared.broker)  # type: ignore[arg-type]
+
+    def explode(intent: object) -> None:
+        raise OSError("the line is on fire")
+
+    broker.on_submit = explode
+    node.submit(StartSession(command_id="s", config=HOUR), replace(prepared, broker=broker))
+    assert node.wait_until_idle(60)
+    assert node.snapshot.session_state is SessionState.FAULTED
+    assert node.snapshot.reason == "session: OSError: the line is on fire"
+    assert rows(node, "SELECT status, reason FROM runs") == [("FAULTED", node.snapshot.reason)]
+    assert rows(node, "SELECT status FROM orders") == [("INITIALIZED",)]
+    node.submit(StartSession(command_id="t", config=HOUR))
+    assert node.wait_until_idle(60)
+    assert node.snapshot.session_state is SessionState.STOPPED
+
+
+def test_stop_in_the_middle_of_a_run_ends_it_on_record(settings: Settings) -> None:
+    node = TradingNode(settings)
+    node.submit(StartSession(command_id="s", config=ENDLESS))
+    wait_for("the session", lambda: node.snapshot.session_state is SessionState.RUNNING)
+    assert node.stop(20)
+    assert node.snapshot.session_state is SessionState.STOPPED and not node.alive
+    assert rows(node, "SELECT status FROM runs") == [("STOPPED",)]
+    assert rows(node, "SELECT count(*) FROM decisions") == [(node.snapshot.counts.decisions,)]
+
+
+def test_speed_and_pace_do_not_change_a_two_instrument_run(node: TradingNode) -> None:
+    digests = []
+    for number, speed in enumerate((None, 86_400.0)):
+        config = replace(HOUR, instruments=("EUR_USD", "USD_JPY"), speed=speed, duration_s=1_800)
+        node.submit(StartSession(command_id=str(number), config=config))
+        assert node.wait_until_idle(60)
+        digests.append(node.snapshot.digest)
+    assert digests[0] == digests[1]
+
+
+def test_commands_with_no_effect_leave_decisions_and_fills_as_they_were(node: TradingNode, settings: Settings) -> None:
+    traded = []
+    for number in range(2):
+        prepared, clock = gated(settings)
+        node.submit(StartSession(command_id=str(number), config=HOUR), prepared)
+        assert clock.waiting.wait(30)
+        if number:
+            node.submit(StartSession(command_id="again", config=HOUR))
+        clock.gate.set()
+        assert node.wait_until_idle(60)
+        columns = "bar_ts_ns, action, reason, units FROM decisions WHERE run_id"
+        traded.append(rows(node, f"SELECT {columns} = {number + 1} ORDER BY seq"))
+    assert traded[0] == traded[1] and len(traded[0]) == 60
+
+
+def test_a_second_command_of_one_id_during_a_session_has_one_verdict(node: TradingNode, settings: Settings) -> None:
+    prepared, clock = gated(settings)
+    node.submit(StartSession(command_id="s", config=HOUR), prepared)
+    assert clock.waiting.wait(30)
+    for _ in range(2):
+        node.submit(PauseEntries(command_id="p"))
+    clock.gate.set()
+    assert node.wait_until_idle(60)
+    assert [v.command_id for v in node.snapshot.verdicts] == ["s", "p"]
+
+
+@pytest.mark.xfail(reason="node.py _idle: StartSession ids are not remembered, a double click starts two runs", strict=True)
+def test_a_double_click_on_start_is_one_run(node: TradingNode) -> None:
+    for _ in range(2):
+        node.submit(StartSession(command_id="s", config=HOUR))
+        assert node.wait_until_idle(60)
+    assert rows(node, "SELECT count(*) FROM runs") == [(1,)]
+
+
+@pytest.mark.xfail(reason="session/commands.py handle: the session does not know the id of its own StartSession, so the "
+                   "second half of a double click is answered with a refusal", strict=True)  # fmt: skip
+def test_a_double_click_on_start_is_not_answered_with_a_refusal(node: TradingNode, settings: Settings) -> None:
+    prepared, clock = gated(settings)
+    node.submit(StartSession(command_id="s", config=HOUR), prepared)
+    assert clock.waiting.wait(30)
+    node.submit(StartSession(command_id="s", config=HOUR))
+    clock.gate.set()
+    assert node.wait_until_idle(60)
+    assert [v.accepted for v in node.snapshot.verdicts if v.command_id == "s"] == [True]
+
+
+@pytest.mark.xfail(reason="node.py _idle: an id that the session has answered is answered anew when the session is over, "
+                   "so a double click on Stop ends in a refusal", strict=True)  # fmt: skip
+def test_a_double_click_on_stop_is_not_answered_with_a_refusal(node: TradingNode) -> None:
+    node.submit(StartSession(command_id="s", config=ENDLESS))
+    wait_for("the session", lambda: node.snapshot.session_state is SessionState.RUNNING)
+    for _ in range(2):
+        node.submit(StopSession(command_id="x"))
+        assert node.wait_until_idle(60)
+    assert [v.accepted for v in node.snapshot.verdicts if v.command_id == "x"] == [True]
+
+
+class LateQueue(Queue):  # type: ignore[type-arg]
+    """A queue into which somebody puts a command right after it was found empty."""
+
+    def __init__(self, then: Callable[[], object]) -> None:
+        super().__init__()
+        self._then: Callable[[], object] | None = then
+
+    def empty(self) -> bool:
+        found = super().empty()
+        then, self._then = (self._then, None) if found else (None, self._then)
+        if then:
+            then()
+        return found
+
+
+@pytest.mark.xfail(reason="node.py _idle: resting is set after the check for commands, so a command in between is "
+                   "overlooked and `engine session` ends without a session", strict=True)  # fmt: skip
+def test_a_command_that_comes_as_the_node_goes_to_rest_is_waited_for(node: TradingNode, settings: Settings) -> None:
+    prepared, clock = gated(settings)
+    assert node.wait_until_idle(10)
+    node._commands = LateQueue(lambda: node.submit(StartSession(command_id="s", config=HOUR), prepared))
+    node._wake.set()
+    try:
+        assert clock.waiting.wait(30)
+        assert not node.wait_until_idle(0)
+    finally:
+        clock.gate.set()
+
+
+@pytest.mark.xfail(reason="node.py _run: when the thread dies resting stays clear, and `engine session` waits for ever",
+                   strict=True)  # fmt: skip
+def test_nobody_waits_for_a_dead_engine(node: TradingNode, settings: Settings) -> None:
+    prepared, clock = gated(settings)
+    clock.failure = OSError("the clock broke")
+    node.submit(StartSession(command_id="s", config=HOUR), prepared)
+    clock.gate.set()
+    wait_for("the end of the thread", lambda: not node.alive)
+    assert "the clock broke" in node.snapshot.reason and node.snapshot.session_state is SessionState.FAULTED
+    assert node.wait_until_idle(2)
+
+
+@pytest.mark.xfail(reason="node.py _run: a dead thread keeps the lock, and attach() blames this very process", strict=True)
+def test_a_dead_engine_can_be_replaced_in_the_same_process(node: TradingNode, settings: Settings) -> None:
+    prepared, clock = gated(settings)
+    clock.failure = OSError("the clock broke")
+    node.submit(StartSession(command_id="s", config=HOUR), prepared)
+    clock.gate.set()
+    wait_for("the end of the thread", lambda: not node.alive)
+    TradingNode.attach(settings).stop()
+
+
+@pytest.mark.xfail(reason="node.py DatabaseLock: FileLock is thread-local, a stop in another thread than attach's "
+                   "releases nothing", strict=True)  # fmt: skip
+def test_the_folder_is_free_when_another_thread_stops_the_node(settings: Settings) -> None:
+    made: list[TradingNode] = []
+    maker = threading.Thread(target=lambda: made.append(TradingNode(settings)))
+    maker.start()
+    maker.join()
+    assert made[0].stop()
+    TradingNode(settings).stop()
+
+
+@pytest.mark.xfail(reason="node.py _start: the journal of a deleted database is used again, and the run is written "
+                   "into a file that no longer exists", strict=True)  # fmt: skip
+def test_a_run_after_the_database_vanished_is_on_disk_or_refused(node: TradingNode) -> None:
+    node.submit(StartSession(command_id="s", config=ENDLESS))
+    wait_for("the session", lambda: node.snapshot.session_state is SessionState.RUNNING)
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{node.database_path}{suffix}").unlink(missing_ok=True)
+    assert node.wait_until_idle(30)
+    node.submit(StartSession(command_id="t", config=HOUR))
+    assert node.wait_until_idle(60)
+    if verdict_on(node, "t").accepted and node.snapshot.session_state is not SessionState.FAULTED:
+        assert rows(node, "SELECT status FROM runs")[-1:] == [("STOPPED",)]
+
+
+@pytest.mark.xfail(reason="node.py _run: commands still queued when the node closes are dropped, a flatten among them",
+                   strict=True)  # fmt: skip
+def test_a_flatten_right_before_the_end_is_carried_out(settings: Settings) -> None:
+    node = TradingNode(settings)
+    prepared, clock = gated(settings, replace(HOUR, duration_s=None))
+    broker = prepared.broker
+    node.submit(StartSession(command_id="s", config=HOUR), prepared)
+    assert clock.waiting.wait(30)
+    clock.gate.set()
+    wait_for("a position", lambda: broker.account().margin_used_home > 0 or not node.alive)
+    clock.gate.clear()
+    clock.waiting.clear()
+    assert clock.waiting.wait(30)
+    held = broker.account().margin_used_home > 0
+    node.submit(FlattenAll(command_id="f"))
+    node._closing = True
+    clock.gate.set()
+    assert node.stop(20)
+    assert held
+    assert [v.accepted for v in node.snapshot.verdicts if v.command_id == "f"] == [True]
+    assert broker.account().margin_used_home == 0
+
+
+class UnreadableBroker(FaultyBroker):
+    def account(self) -> object:  # type: ignore[override]
+        raise RetryLater("the broker cannot be reached")
+
+
+@pytest.mark.xfail(reason="wiring.py begin: the run is begun before the session is made; a refused start leaves a run "
+                   "that the table calls RUNNING", strict=True)  # fmt: skip
+def test_a_start_that_fails_at_the_broker_leaves_no_running_run(node: TradingNode, settings: Settings) -> None:
+    prepared = wiring.prepare(HOUR, settings)
+    node.submit(
+        StartSession(command_id="s", config=HOUR),
+        replace(prepared, broker=UnreadableBroker(prepared.broker)),  # type: ignore[arg-type]
+    )
+    assert node.wait_until_idle(30)
+    assert not verdict_on(node, "s").accepted and "cannot be reached" in verdict_on(node, "s").detail
+    assert rows(node, "SELECT count(*) FROM runs WHERE status = 'RUNNING'") == [(0,)]
+
+
+def test_two_nodes_on_one_folder_are_refused_in_one_process(node: TradingNode, settings: Settings) -> None:
+    with pytest.raises(ConfigError, match="in use by process"):
+        TradingNode(settings)
+    assert node.alive
