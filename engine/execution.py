@@ -20,6 +20,7 @@ class OrderBook:
     def __init__(self) -> None:
         self._open: dict[str, Order] = {}
         self.sent = 0
+        self.last: Order | None = None
 
     def initialize(self, intent: OrderIntent) -> None:
         """Take a new intent in; raises Bug when one of this id is open already."""
@@ -69,6 +70,7 @@ class OrderBook:
         return not self._open
 
     def _store(self, order: Order) -> None:
+        self.last = order
         if order.is_open:
             self._open[order.intent.client_order_id] = order
         else:

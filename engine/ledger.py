@@ -172,12 +172,17 @@ class Ledger:
         parts = tuple(_closings(fill))
         for part in parts:
             self._check_closing(fill.instrument, part)
+        if len({part.trade_id for part in parts}) != len(parts):
+            raise HaltTrading(f"Fill {fill.transaction_id} closes one trade twice.")
         units = sum((part.units for part in parts), fill.opened.units if fill.opened else ZERO)
         if units != fill.units:
             raise HaltTrading(f"Fill {fill.transaction_id} is of {fill.units} units, its parts are of {units}.")
         result = sum((part.realized_pl_home for part in parts), ZERO)
         if result != fill.pl_home:
             raise HaltTrading(f"Fill {fill.transaction_id} made {fill.pl_home}, its parts made {result}.")
+        financing = sum((part.financing_home for part in parts), ZERO)
+        if financing != fill.financing_home:
+            raise HaltTrading(f"Fill {fill.transaction_id} finances {fill.financing_home}, its parts {financing}.")
 
     def _check_closing(self, instrument: str, part: TradeClosed) -> None:
         holding = self._holdings.get(instrument)
@@ -215,13 +220,23 @@ class Ledger:
         )
 
     def _book_financing(self, financing: DailyFinancing) -> None:
+        self._check_financing(financing)
         self._move(financing.financing_home, financing.balance_home, financing.transaction_id)
         self.financing_home += financing.financing_home
         for part in financing.trades:
-            holding = self._holdings.get(part.instrument)
-            trade = holding.trades.get(part.trade_id) if holding else None
-            if holding is not None and trade is not None:
-                holding.put(replace(trade, financing_home=trade.financing_home + part.financing_home))
+            holding = self._holdings[part.instrument]
+            trade = holding.trades[part.trade_id]
+            holding.put(replace(trade, financing_home=trade.financing_home + part.financing_home))
+
+    def _check_financing(self, financing: DailyFinancing) -> None:
+        total = sum((part.financing_home for part in financing.trades), ZERO)
+        if total != financing.financing_home:
+            raise HaltTrading(
+                f"Financing {financing.transaction_id} is of {financing.financing_home}, its parts are of {total}."
+            )
+        for part in financing.trades:
+            if all(trade.trade_id != part.trade_id for trade in self.trades_of(part.instrument)):
+                raise HaltTrading(f"The broker financed trade {part.trade_id}, which we do not know.")
 
     def _note_dependent(self, order: OrderCreated) -> None:
         name = {"STOP_LOSS_ORDER": "stop_loss", "TAKE_PROFIT_ORDER": "take_profit"}.get(order.kind)

@@ -11,7 +11,7 @@ import queue
 import sys
 import threading
 import types
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -34,6 +34,7 @@ THREAD_NAME = "trading-session"
 QUEUE_MAX = 64
 PUBLISH_S = 0.25
 VERDICTS_SHOWN = 60
+IDS_KEPT = 1_000
 IDLE_S = 1.0
 _HALTING = ("HaltTrading", "FlattenAll")
 _RESUMING = ("ResumeTrading", "StartSession")
@@ -52,11 +53,13 @@ class HaltLatch:
         self._reason = ""
         self._times_set = 0
         self._times_seen = 0
+        self._lock = threading.Lock()
 
     def set(self, reason: str) -> None:
         """Stop every further send."""
-        self._times_set += 1
-        self._reason = reason
+        with self._lock:
+            self._times_set += 1
+            self._reason = reason
 
     def ask_release(self) -> None:
         """Note that a person asks to resume now: a halt that comes after this is not released by it."""
@@ -75,8 +78,9 @@ class HaltLatch:
 
     def release(self) -> str | None:
         """Clear the flag, unless it was set again since the release was asked for; the file is removed by hand."""
-        if self._times_seen == self._times_set:
-            self._reason = ""
+        with self._lock:
+            if self._times_seen == self._times_set:
+                self._reason = ""
         return self.engaged()
 
 
@@ -84,7 +88,7 @@ class DatabaseLock:
     """Cross-process ownership of one database; the owner's pid stands beside the lock."""
 
     def __init__(self, database: Path) -> None:
-        self._lock = FileLock(f"{database}.lock", timeout=0)
+        self._lock = FileLock(f"{database}.lock", timeout=0, thread_local=False)
         self._owner = Path(f"{database}.owner")
 
     def acquire(self) -> None:
@@ -133,6 +137,9 @@ class TradingNode:
         self._idle_verdicts: deque[Verdict] = deque(maxlen=VERDICTS_SHOWN)
         self._resting = threading.Event()
         self._resting.set()
+        self._gate = threading.RLock()
+        self._submitted = 0
+        self._known_ids: OrderedDict[str, None] = OrderedDict()
         self._lock = DatabaseLock(self.database_path)
         self._lock.acquire()
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
@@ -176,11 +183,13 @@ class TradingNode:
             self.halt(f"{'flatten' if type(command).__name__ == 'FlattenAll' else 'halt'} by the operator")
         elif type(command).__name__ in _RESUMING:
             self.latch.ask_release()
-        try:
-            self._commands.put_nowait((command, prepared))
-        except queue.Full:
-            return f"The engine has {QUEUE_MAX} commands waiting; try again in a moment."
-        self._resting.clear()
+        with self._gate:
+            try:
+                self._commands.put_nowait((command, prepared))
+            except queue.Full:
+                return f"The engine has {QUEUE_MAX} commands waiting; try again in a moment."
+            self._submitted += 1
+            self._resting.clear()
         self._wake.set()
         return None
 
@@ -214,11 +223,13 @@ class TradingNode:
                 else:
                     self._idle(commands)
             if self._session is not None:
-                self._turn(self._session, [StopSession(command_id="shutdown")])
+                last = [command for command, _ in self._drain()]
+                self._turn(self._session, [*last, StopSession(command_id="shutdown")])
         except Exception as error:  # thread boundary: the console must be able to say that the engine is dead
             log.exception("the session thread died", extra={"subsystem": "node"})
             self._snapshot = replace(self._snapshot, session_state=SessionState.FAULTED, reason=f"engine: {error}")
         finally:
+            self._resting.set()
             if self._store is not None:
                 self._store.close()
 
@@ -237,8 +248,11 @@ class TradingNode:
             elif self._session is not None:
                 self._turn(self._session, [later for later, _ in commands[number:]])
                 return
-        if self._commands.empty():
-            self._resting.set()
+        with self._gate:
+            before = self._submitted
+            if self._commands.empty() and self._submitted == before:
+                self._resting.set()
+        if not self._closing:
             self._wake.wait(IDLE_S)
 
     def _start(self, command: Command, prepared: wiring.Prepared | None) -> None:
@@ -247,6 +261,9 @@ class TradingNode:
         self.latch.release()
         config: SessionConfig = command.config  # type: ignore[union-attr]
         ready = prepared or wiring.prepare(config, self.settings)
+        if self._store is not None and not self._store.intact:
+            self._store.close()
+            self._store = None
         self._store = self._store or wiring.open_store(self.database_path)
         self._session = wiring.begin(ready, self._store, self.latch)
         self._clock = ready.clock
@@ -260,10 +277,10 @@ class TradingNode:
             self._fault(session, due_ns)
             due_ns = None
         self._publish(session, commands, due_ns)
-        if due_ns is not None:
-            self._clock.wait_until(due_ns, self._wake)
-        elif session.finished:
+        if session.finished:
             self._session = None
+        elif due_ns is not None and not self._closing:
+            self._clock.wait_until(due_ns, self._wake)
 
     def _attempt(self, work: Callable[[], int | None]) -> int | None | Exception:
         """Session boundary: an error ends the run (or refuses its start), never the console."""
@@ -309,10 +326,21 @@ class TradingNode:
         self._wake.clear()
         for _ in range(QUEUE_MAX):
             try:
-                taken.append(self._commands.get_nowait())
+                queued = self._commands.get_nowait()
             except queue.Empty:
                 break
+            if self._is_new(queued[0].command_id):
+                taken.append(queued)
         return taken
+
+    def _is_new(self, command_id: str) -> bool:
+        """Say whether this id was never seen: the second half of a double click is not another request."""
+        if command_id in self._known_ids:
+            return False
+        self._known_ids[command_id] = None
+        if len(self._known_ids) > IDS_KEPT:
+            self._known_ids.popitem(last=False)
+        return True
 
     def _answer(self, command: Command, accepted: bool, detail: str) -> None:
         verdict = _verdict(command, accepted, detail)

@@ -4,8 +4,10 @@ I must not change after publication, nor hold a secret.
 My tests are in tests/unit/test_snapshot.py.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from types import MappingProxyType
 
 from engine.domain.account import EquityPoint, Trade
 from engine.domain.command import SessionConfig
@@ -122,7 +124,7 @@ class Snapshot:
     quotes: tuple[Quote, ...] = ()
     breakers: tuple[BreakerView, ...] = ()
     warmup: tuple[WarmupRow, ...] = ()
-    bars: dict[str, tuple[Bar, ...]] = field(default_factory=dict)
+    bars: Mapping[str, tuple[Bar, ...]] = field(default_factory=dict)
     equity_curve: tuple[EquityPoint, ...] = ()
     decisions: tuple[Decision, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
@@ -131,6 +133,9 @@ class Snapshot:
     financing_home: Decimal = ZERO
     commission_home: Decimal = ZERO
     digest: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bars", MappingProxyType(dict(self.bars)))
 
     @property
     def active(self) -> bool:

@@ -19,7 +19,7 @@ from engine.adapters.sim.market import DEFAULT_START_NS, GeneratedMarket
 from engine.adapters.sim.market_data import SimMarketData
 from engine.config import Settings
 from engine.domain.command import Mode, SessionConfig
-from engine.domain.error import ConfigError
+from engine.domain.error import ConfigError, KeelError
 from engine.domain.instrument import Instrument
 from engine.domain.limits import ANY
 from engine.domain.market import Bar, Granularity
@@ -98,15 +98,14 @@ def prepare(config: SessionConfig, settings: Settings) -> Prepared:
     predictor = models.load(config.model_id)
     lookback = max(predictor.spec.lookback_bars, config.limits.atr_period + 1)
     source, start_ns = _source(config, imported, lookback)
-    traded = {name: CATALOGUE[name] for name in source.instruments}
-    broker = SimBroker(instruments=traded, currency=config.currency, balance=config.capital_home, start_ns=start_ns)
+    broker = _broker(config, source.instruments, start_ns)
     return Prepared(
         config=config,
         clock=PacedClock(start_ns, config.speed, max(GAP_NS, 3 * source.granularity.ns)),
         market_data=SimMarketData(source=source, broker=broker),
         broker=broker,
         predictor=predictor,
-        instruments=traded,
+        instruments=broker.instruments(),
         imported=imported,
     )
 
@@ -122,6 +121,8 @@ def check(config: SessionConfig, settings: Settings) -> str | None:
         granularity = files[0].granularity if files else None
         config = _with_instruments(config, tuple(one.instrument for one in files), granularity)
         spec = registry(settings).spec(config.model_id)
+        _check_recordings(files, max(spec.lookback_bars, config.limits.atr_period + 1))
+        _broker(config, tuple(one.instrument for one in files) or _sandbox_instruments(config), DEFAULT_START_NS)
     except ConfigError as error:
         return str(error)
     return incompatibility(spec, config.instruments, config.granularity)
@@ -133,20 +134,23 @@ def open_store(database: Path) -> JournalStore:
 
 
 def begin(prepared: Prepared, store: JournalStore, kill: KillSwitch) -> TradingSession:
-    """Start the prepared session on a new run of this database."""
-    return TradingSession(
-        SessionParts(
-            config=prepared.config,
-            clock=prepared.clock,
-            market_data=prepared.market_data,
-            broker=prepared.broker,
-            predictor=prepared.predictor,
-            journal=store.begin_run(synced=prepared.config.mode is not Mode.REPLAY),
-            kill=kill,
-            instruments=prepared.instruments,
-            engine_version=__version__,
-        )
+    """Start the prepared session on a new run of this database; a run that cannot begin is left ABORTED."""
+    parts = SessionParts(
+        config=prepared.config,
+        clock=prepared.clock,
+        market_data=prepared.market_data,
+        broker=prepared.broker,
+        predictor=prepared.predictor,
+        journal=store.begin_run(synced=prepared.config.mode is not Mode.REPLAY),
+        kill=kill,
+        instruments=prepared.instruments,
+        engine_version=__version__,
     )
+    try:
+        return TradingSession(parts)
+    except KeelError:
+        store.give_up_run()
+        raise
 
 
 def recordings(settings: Settings) -> tuple[Recording, ...]:
@@ -200,8 +204,26 @@ def _source(config: SessionConfig, imported: Sequence[ImportedBars], lookback: i
     if config.mode is Mode.REPLAY:
         recorded = RecordedBars(imported, lookback)
         return recorded, recorded.start_ns
-    names = (*config.instruments, *_conversion_instruments(config.instruments, config.currency))
-    return GeneratedMarket(config.seed, names), DEFAULT_START_NS
+    return GeneratedMarket(config.seed, _sandbox_instruments(config)), DEFAULT_START_NS
+
+
+def _sandbox_instruments(config: SessionConfig) -> tuple[str, ...]:
+    return (*config.instruments, *_conversion_instruments(config.instruments, config.currency))
+
+
+def _broker(config: SessionConfig, names: Sequence[str], start_ns: int) -> SimBroker:
+    traded = {name: CATALOGUE[name] for name in names}
+    return SimBroker(instruments=traded, currency=config.currency, balance=config.capital_home, start_ns=start_ns)
+
+
+def _check_recordings(files: Sequence[Recording], lookback: int) -> None:
+    """Refuse what RecordedBars would refuse, without reading the bars again."""
+    lengths = {one.granularity for one in files}
+    if len(lengths) > 1:
+        raise ConfigError(f"The recordings differ in granularity: {', '.join(sorted(map(str, lengths)))}.")
+    for one in files:
+        if one.bars <= lookback:
+            raise ConfigError(f"{one.instrument} has {one.bars} bars; more than {lookback} are needed to decide.")
 
 
 def _conversion_instruments(instruments: Sequence[str], currency: str) -> tuple[str, ...]:

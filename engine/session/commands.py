@@ -76,10 +76,10 @@ class CommandDesk:
             return
         self._flatten_due_ns = desk.now_ns + FLATTEN_RETRY_NS
         for instrument in desk.ledger.held:
-            if desk.orders.reserved_units(instrument) == 0:
-                units = -desk.ledger.units(instrument)
-                intent = exit_intent(desk, instrument, units, OrderReason.FLATTEN, desk.now_ns)
-                self._dispatcher.send(intent, ZERO, desk.flattening)
+            # an order of unknown outcome does not keep us: reduce-only orders cannot open the other side
+            units = -desk.ledger.units(instrument)
+            intent = exit_intent(desk, instrument, units, OrderReason.FLATTEN, desk.now_ns)
+            self._dispatcher.send(intent, ZERO, desk.flattening)
         desk.mark()
         if not desk.ledger.held and desk.orders.idle:
             desk.flattening = None
@@ -101,11 +101,14 @@ class CommandDesk:
     def _stop(self, command: Any) -> str:
         self._desk.state = SessionState.STOPPING
         self.stop_reason = "stopped by the operator"
-        held = len(self._desk.ledger.held)
-        return f"stopping; {held} open position(s) stay with their stops" if held else "stopping; no open position"
+        held, unknown = len(self._desk.ledger.held), len(self._desk.orders.open_orders)
+        text = f"stopping; {held} open position(s) stay with their stops" if held else "stopping; no open position"
+        return f"{text}; the outcome of {unknown} order(s) is not known" if unknown else text
 
     def _pause(self, command: Any) -> str:
         self._desk.paused = True
+        if self._desk.halt_reason:
+            return "entries paused; still halted, so nothing is sent either way"
         return "no new entries; open positions keep their stops and may be closed by signals"
 
     def _resume(self, command: Any) -> str:
@@ -115,7 +118,11 @@ class CommandDesk:
             raise Refusal(f"still halted: {stuck}")
         self._desk.paused, self._desk.halt_reason, self._desk.flattening = False, "", None
         trips = ", ".join(trip.breaker for trip in self._desk.panel.trips)
-        return f"entries stay off until these breakers are released: {trips}" if trips else "entries allowed"
+        if trips:
+            return f"entries stay off until these breakers are released: {trips}"
+        if self._desk.state is SessionState.DEGRADED:
+            return f"resumed; entries stay off while this lasts: {self._desk.reason}"
+        return "entries allowed"
 
     def _latch(self, reason: str) -> None:
         """Set the latch (again): a resume that was carried out just before may have released it."""
@@ -124,6 +131,8 @@ class CommandDesk:
 
     def _halt(self, command: Any) -> str:
         self._latch("halt by the operator")
+        if self._desk.flattening:
+            return "halted; the flatten that was asked for goes on until no position is open"
         return "halted; nothing more is sent, open positions keep their stops"
 
     def _flatten_all(self, command: Any) -> str:
@@ -149,7 +158,11 @@ class CommandDesk:
             raise Refusal(f"the outcome of another order in {name} is not known yet")
         self._dispatcher.send(intent, ZERO, command.command_id)
         desk.mark()
-        return f"{name} closed" if not desk.ledger.units(name) else f"{name} NOT closed yet"
+        if not desk.ledger.units(name):
+            return f"{name} closed"
+        last = desk.orders.last
+        how = f"the order is {last.status}: {last.detail}" if last and last.detail else "its outcome is not known yet"
+        return f"{name} is NOT closed; {how}"
 
     def _update_limits(self, command: Any) -> str:
         self._refuse_stale(command.expected_revision)

@@ -82,6 +82,7 @@ class Desk:
     flattening: str | None = None
     equity_home: Decimal = ZERO
     peak_home: Decimal = ZERO
+    fall_anchor_home: Decimal = ZERO
     max_drawdown_pct: Decimal = ZERO
     day_start_home: Decimal = ZERO
     loss_anchor_home: Decimal = ZERO
@@ -95,7 +96,7 @@ class Desk:
 
     def open_books(self) -> None:
         """Start counting from the balance that the ledger now holds."""
-        self.equity_home = self.peak_home = self.ledger.balance_home
+        self.equity_home = self.peak_home = self.fall_anchor_home = self.ledger.balance_home
         self.day_start_home = self.loss_anchor_home = self.ledger.balance_home
         self.day_end_ns = next_rollover_ns(self.now_ns)
 
@@ -129,6 +130,11 @@ class Desk:
         self.windows[instrument] = BarWindow(instrument, self.windows[instrument].capacity)
         self.bars[instrument].clear()
 
+    @property
+    def finished(self) -> bool:
+        """Say whether the session has ended."""
+        return self.state in (SessionState.STOPPED, SessionState.FAULTED)
+
     def remember(self, bar: Bar) -> None:
         """Add a closed bar to the look-back buffer and to what pages show."""
         self.windows[bar.instrument].append(bar)
@@ -139,7 +145,7 @@ class Desk:
         if breaker == "daily_loss":
             self.loss_anchor_home = self.equity_home
         elif breaker == "drawdown":
-            self.peak_home = self.equity_home
+            self.fall_anchor_home = self.equity_home
 
     def counts(self) -> Counts:
         """Totals of the run so far."""
@@ -167,6 +173,7 @@ class Desk:
         if equity == self.equity_home:
             return new_day
         self.equity_home = equity
+        self.fall_anchor_home = max(self.fall_anchor_home, equity)
         if equity > self.peak_home:
             self.peak_home = equity
         else:
@@ -184,6 +191,6 @@ class Desk:
             ts_ns=self.now_ns,
             equity_home=self.equity_home,
             day_start_home=self.loss_anchor_home,
-            peak_home=self.peak_home,
+            peak_home=self.fall_anchor_home,
             limits=self.limits,
         )

@@ -73,10 +73,11 @@ class Dispatcher:
             return
         self.trouble = ""
         for transaction in fresh:
+            # recorded before it is judged: what the broker did is a fact, even when our books refuse it
+            self._journal.append(_event(self._desk.now_ns, transaction))
             self._desk.ledger.apply(transaction)
             self._desk.orders.apply(transaction)
             self._desk.fills_seen += isinstance(transaction, Fill)
-            self._journal.append(_event(self._desk.now_ns, transaction))
 
     def _update(self, order_id: str, status: OrderStatus, detail: str) -> None:
         self._desk.orders.move(order_id, status, self._desk.now_ns, detail)

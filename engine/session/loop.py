@@ -80,7 +80,7 @@ class TradingSession:
     @property
     def finished(self) -> bool:
         """Say whether the session has ended."""
-        return self._desk.state in (SessionState.STOPPED, SessionState.FAULTED)
+        return self._desk.finished
 
     @property
     def desk(self) -> Desk:
@@ -119,6 +119,8 @@ class TradingSession:
         due_ns = self._market_data.next_due_ns()
         if due_ns is None or (self._end_ns is not None and due_ns > self._end_ns):
             return None
+        if self._trouble or self._dispatcher.trouble:
+            return max(due_ns, self._desk.now_ns + RETRY_NS)
         return due_ns
 
     @property
@@ -280,6 +282,7 @@ class TradingSession:
         self._journal.append(DecisionMade(ts_ns=desk.now_ns, decision=decision))
         if wanted is not None:
             self._dispatcher.send(wanted.intent, wanted.risk_home)
+            self._note_trouble()
             if desk.mark():
                 self._watch()
 

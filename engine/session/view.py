@@ -7,6 +7,8 @@ My tests are in tests/unit/session/test_view.py.
 from decimal import Decimal
 
 from engine.domain.account import Trade
+from engine.domain.calendar import next_rollover_ns
+from engine.domain.market import Granularity
 from engine.risk.breakers import Breaker
 from engine.session.desk import HUNDRED, ZERO, Desk
 from engine.snapshot import BreakerView, PositionView, Snapshot, WarmupRow
@@ -25,7 +27,7 @@ def take_snapshot(
         published_ns=published_ns,
         session_state=desk.state,
         trading_state=desk.trading_state,
-        reason=desk.reason or desk.state_reason,
+        reason=desk.reason if desk.finished else desk.state_reason or desk.reason,
         run_id=desk.run_id,
         config=desk.config,
         limits=desk.limits,
@@ -41,7 +43,7 @@ def take_snapshot(
         margin_used_home=ledger.margin_used_home(quotes, desk.instruments),
         exposure_home=ledger.exposure_home(quotes),
         risk_home=sum((position.risk_home for position in positions), ZERO),
-        next_bar_ns=(desk.now_ns // desk.granularity_ns + 1) * desk.granularity_ns,
+        next_bar_ns=_next_bar_ns(desk),
         positions=positions,
         open_trades=ledger.open_trades,
         unresolved_orders=tuple(order.intent.client_order_id for order in desk.orders.open_orders),
@@ -59,6 +61,13 @@ def take_snapshot(
         commission_home=ledger.commission_home,
         digest=digest,
     )
+
+
+def _next_bar_ns(desk: Desk) -> int:
+    """When the running bar ends; days end at 17:00 New York, shorter bars on whole multiples since midnight UTC."""
+    if desk.config.granularity == Granularity.D:
+        return next_rollover_ns(desk.now_ns)
+    return (desk.now_ns // desk.granularity_ns + 1) * desk.granularity_ns
 
 
 def _position(desk: Desk, name: str) -> PositionView:

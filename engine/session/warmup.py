@@ -46,7 +46,11 @@ class WarmUp:
         newest_ns = window.close_ts_ns[-1] if window.close_ts_ns else None
         age_s = (self._desk.now_ns - newest_ns) / NS_PER_S if newest_ns is not None else None
         return WarmupRow(
-            instrument=name, have=len(window), need=window.capacity, age_s=age_s, reason=self._reasons[name]
+            instrument=name,
+            have=len(window),
+            need=window.capacity,
+            age_s=age_s,
+            reason="" if window.full else self._reasons[name],
         )
 
     def _fill(self, name: str) -> None:

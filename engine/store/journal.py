@@ -70,6 +70,21 @@ class JournalStore:
         self._wall_ns = wall_ns
         self._files: tuple[tuple[int, int], ...] = ()
         self._current: SqliteJournal | None = None
+        self._opened = _identity(path)
+
+    @property
+    def intact(self) -> bool:
+        """Say whether the file at our path is still the one that was opened."""
+        return self._opened is not None and _identity(self.path) == self._opened
+
+    def give_up_run(self) -> None:
+        """Mark a run that could not begin as ABORTED; raises HaltTrading."""
+        self._current = None
+        try:
+            with self._db.atomic():
+                abort_left_over_runs(self._db.conn)
+        except sqlite3.Error as error:
+            raise self._halt(str(error)) from error
 
     def begin_run(self, *, synced: bool = True) -> SqliteJournal:
         """Begin the record of a new run; one run at a time, an earlier one that was not stopped is ABORTED.
@@ -121,6 +136,14 @@ class JournalStore:
         return HaltTrading(
             f"The journal {self.path.name} cannot be written ({cause}); nothing of this step was stored."
         )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def open_journal(path: Path, *, wall_ns: Callable[[], int], busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> JournalStore:

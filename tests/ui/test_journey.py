@@ -78,7 +78,7 @@ def test_start_trade_export_stop_by_clicking(browser: Browser, console: Console)
     expect(sidebar(page).get_by_text("STOPPED").first).to_be_visible(timeout=30_000)
 
     sidebar(page).get_by_role("link", name="Trades").click()
-    button = page.get_by_role("button", name="CSV").first
+    button = page.get_by_role("button", name="Export CSV")
     expect(button).to_be_visible(timeout=20_000)
     with page.expect_download() as downloading:
         button.click()

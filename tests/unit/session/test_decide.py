@@ -9,10 +9,10 @@ import pytest
 from engine.domain.decision import Action, Prediction, PredictionFault
 from engine.domain.event import SessionState
 from engine.domain.market import Bar
-from engine.domain.order import OrderReason, client_order_id
+from engine.domain.order import OrderReason, OrderStatus, client_order_id
 from engine.session.decide import decide, exit_intent, risk_view
 from engine.session.desk import Desk
-from tests.unit.made import intent
+from tests.unit.made import fill, intent
 from tests.unit.session.rig import LIMITS, PIP, Rig, bar, make_rig
 
 START = Decimal("1.10000")
@@ -230,3 +230,43 @@ def test_the_view_counts_others_and_the_instruments_own_reservation_apart(tmp_pa
     assert (view.reserved_units, view.exposure_others_home, view.positions_others) == (200, 300 * START, 1)
     assert (view.risk_home, view.position_units, view.last_entry_ns) == (7, 0, None)
     assert risk_view(desk, "GBP_USD", Decimal(7)).exposure_others_home == 200 * START
+
+
+def test_a_partly_filled_order_elsewhere_counts_with_what_is_left(tmp_path: Path) -> None:
+    names = ("EUR_USD", "GBP_USD")
+    rig = make_rig(tmp_path, [[bar(i, START, instrument=name) for i in range(20)] for name in names], {})
+    rig.step()
+    desk = rig.session.desk
+    desk.orders.initialize(replace(intent(-300, "a"), instrument="GBP_USD"))
+    desk.orders.move("a", OrderStatus.SUBMITTED, desk.now_ns)
+    desk.orders.apply(fill(9, "-100", "0", name="GBP_USD", client_order_id="a"))
+    assert risk_view(desk, "EUR_USD", Decimal(7)).exposure_others_home == 200 * START
+
+
+def test_the_view_of_a_held_instrument_leaves_its_own_size_to_the_rule(long: Rig) -> None:
+    desk = long.session.desk
+    desk.equity_home = Decimal(77)
+    view = risk_view(desk, "EUR_USD", Decimal(7))
+    assert (view.exposure_others_home, view.positions_others, view.equity_home) == (0, 0, 77)
+    assert view.position_units == desk.ledger.units("EUR_USD") > 0
+    assert view.last_entry_ns == desk.last_entry_ns["EUR_USD"]
+
+
+@pytest.mark.parametrize(("prediction", "sign"), [(BUY, 1), (SELL, -1)])
+def test_a_target_is_on_the_winning_side(flat: Rig, prediction: Prediction, sign: int) -> None:
+    desk = flat.session.desk
+    desk.limits = replace(LIMITS, take_profit_atr=Decimal(5))
+    _, wanted = decide(desk, newest(desk), prediction)
+    assert wanted is not None and wanted.intent.take_profit is not None
+    assert (wanted.intent.take_profit - START) * sign > 0
+
+
+def test_a_size_follows_equity_with_open_losses(flat: Rig) -> None:
+    desk = flat.session.desk
+    sizes = []
+    for equity in (100_000, 50_000):
+        desk.equity_home = Decimal(equity)
+        wanted = decide(desk, newest(desk), BUY)[1]
+        assert wanted is not None
+        sizes.append(wanted.risk_home)
+    assert sizes[0] <= 500 and sizes[1] <= 250

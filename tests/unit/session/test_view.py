@@ -149,8 +149,9 @@ def _flatten_that_goes_on(tmp_path: Path) -> Rig:
     return rig
 
 
-@pytest.mark.xfail(reason="commands.py _halt: promises that nothing more is sent while a flatten goes on sending",
-                   strict=True)  # fmt: skip
+@pytest.mark.xfail(
+    reason="commands.py _halt: promises that nothing more is sent while a flatten goes on sending", strict=True
+)
 def test_a_halt_behind_an_unfinished_flatten_tells_the_truth(tmp_path: Path) -> None:
     rig = _flatten_that_goes_on(tmp_path)
     sent = rig.session.desk.orders.sent

@@ -1,0 +1,102 @@
+"""Answers of the node: a page of an earlier run must not act on this one, and a refused start tells its reason once."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine import wiring
+from engine.config import Settings
+from engine.domain.command import HaltTrading, Mode, ResumeTrading, SessionConfig, StartSession
+from engine.domain.event import SessionState, TradingState
+from engine.domain.market import Granularity
+from engine.node import QUEUE_MAX, TradingNode
+from tests.unit.session.faulty import FaultyMarketData
+from tests.unit.test_node_races import gated, verdict_on
+
+HOUR = SessionConfig(
+    mode=Mode.SANDBOX, instruments=("EUR_USD",), model_id="sma-cross:2/5", speed=None, duration_s=3_600
+)
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[TradingNode]:
+    made = TradingNode(Settings(data_dir=tmp_path / "data", models_dir=tmp_path / "models"))
+    yield made
+    assert made.stop(20), "the session thread did not end"
+
+
+class HaltedAtTheStart(FaultyMarketData):
+    """Market data under which somebody halts trading just as the session begins."""
+
+    node: TradingNode
+
+    def start(self, instruments: Sequence[str], granularity: Granularity) -> None:
+        self.node.halt("halt by another hand")
+        super().start(instruments, granularity)
+
+
+@pytest.mark.xfail(
+    reason="loop.py _note_trading_state: before the first publication revisions count from 0, so a page of an earlier "
+    "run passes as up to date",
+    strict=True,
+)
+def test_a_page_of_an_earlier_run_cannot_resume_this_one(node: TradingNode) -> None:
+    node.submit(StartSession(command_id="earlier", config=HOUR))
+    assert node.wait_until_idle(60)
+    seen = node.snapshot.revision
+    prepared, clock = gated(node.settings)
+    market = HaltedAtTheStart(prepared.market_data)
+    market.node = node
+    node.submit(StartSession(command_id="s", config=HOUR), replace(prepared, market_data=market))
+    assert clock.waiting.wait(30)
+    node.submit(ResumeTrading(command_id="r", expected_revision=seen))
+    clock.gate.set()
+    assert node.wait_until_idle(60)
+    assert not verdict_on(node, "r").accepted
+    assert node.snapshot.trading_state is TradingState.HALTED
+
+
+def test_a_halt_at_the_birth_of_a_session_holds(node: TradingNode) -> None:
+    prepared = wiring.prepare(HOUR, node.settings)
+    market = HaltedAtTheStart(prepared.market_data)
+    market.node = node
+    node.submit(StartSession(command_id="s", config=HOUR), replace(prepared, market_data=market))
+    assert node.wait_until_idle(60)
+    assert (node.snapshot.trading_state, node.snapshot.counts.orders) == (TradingState.HALTED, 0)
+    assert node.snapshot.counts.decisions == 60
+
+
+def test_the_verdict_on_a_start_comes_with_the_first_picture_of_its_run(node: TradingNode) -> None:
+    prepared, clock = gated(node.settings)
+    node.submit(StartSession(command_id="s", config=HOUR), prepared)
+    assert clock.waiting.wait(30)
+    snapshot = node.snapshot
+    assert [(v.command_id, v.accepted, v.detail) for v in snapshot.verdicts] == [("s", True, "run 1 started")]
+    assert (snapshot.run_id, snapshot.session_state) == (1, SessionState.RUNNING)
+    clock.gate.set()
+    assert node.wait_until_idle(60)
+
+
+def test_a_halt_is_in_force_even_when_the_queue_is_full(node: TradingNode) -> None:
+    prepared, clock = gated(node.settings)
+    node.submit(StartSession(command_id="s", config=HOUR), prepared)
+    assert clock.waiting.wait(30)
+    for number in range(QUEUE_MAX):
+        assert node.submit(ResumeTrading(command_id=f"r{number}")) is None
+    assert node.submit(HaltTrading(command_id="h")) is not None
+    clock.gate.set()
+    assert node.wait_until_idle(60)
+    assert (node.snapshot.trading_state, node.snapshot.counts.orders) == (TradingState.HALTED, 0)
+
+
+def test_queued_commands_are_answered_in_order(node: TradingNode) -> None:
+    prepared, clock = gated(node.settings)
+    node.submit(StartSession(command_id="s", config=HOUR), prepared)
+    assert clock.waiting.wait(30)
+    for number in range(20):
+        node.submit(ResumeTrading(command_id=f"r{number}"))
+    clock.gate.set()
+    assert node.wait_until_idle(60)
+    assert [v.command_id for v in node.snapshot.verdicts] == ["s", *(f"r{number}" for number in range(20))]
