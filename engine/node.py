@@ -108,8 +108,9 @@ class DatabaseLock:
 
     def release(self) -> None:
         """Give ownership up."""
-        self._owner.unlink(missing_ok=True)
-        self._lock.release()
+        if self._lock.is_locked:
+            self._owner.unlink(missing_ok=True)
+            self._lock.release()
 
     def _owner_pid(self) -> str:
         try:
@@ -266,6 +267,7 @@ class TradingNode:
             self._store = None
         self._store = self._store or wiring.open_store(self.database_path)
         self._session = wiring.begin(ready, self._store, self.latch)
+        self._session.continue_from(self._snapshot.revision)
         self._clock = ready.clock
         self._speed = ready.config.speed
         self._published_s = -PUBLISH_S  # the first picture of the session comes with the verdict
@@ -307,7 +309,7 @@ class TradingNode:
         try:
             session.commit()
         except HaltTrading as error:
-            session.abandon(str(error))
+            session.abandon(f"{fault} (and {error})" if (fault := session.fault_reason) else str(error))
         self._published_s = now_s
         fresh = session.snapshot(self._snapshot.revision + 1, wiring.wall_ns())
         verdicts = (*self._idle_verdicts, *fresh.verdicts)[-VERDICTS_SHOWN:]

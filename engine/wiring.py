@@ -221,7 +221,13 @@ def _check_recordings(files: Sequence[Recording], lookback: int) -> None:
     lengths = {one.granularity for one in files}
     if len(lengths) > 1:
         raise ConfigError(f"The recordings differ in granularity: {', '.join(sorted(map(str, lengths)))}.")
+    names = [one.instrument for one in files]
+    if len(set(names)) != len(names):
+        raise ConfigError(f"The recordings {', '.join(one.name for one in files)} are of one instrument.")
+    latest_ns = max((one.first_ns for one in files), default=0)
     for one in files:
+        if one.last_ns <= latest_ns:
+            raise ConfigError(f"{one.name} ends before another recording begins; they cannot be played together.")
         if one.bars <= lookback:
             raise ConfigError(f"{one.instrument} has {one.bars} bars; more than {lookback} are needed to decide.")
 

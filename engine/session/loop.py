@@ -128,6 +128,15 @@ class TradingSession:
         """Why next_due_ns() is None."""
         return "end of data" if self._market_data.next_due_ns() is None else "duration reached"
 
+    @property
+    def fault_reason(self) -> str:
+        """Why the session faulted; empty when it did not."""
+        return self._desk.reason if self._desk.state is SessionState.FAULTED else ""
+
+    def continue_from(self, revision: int) -> None:
+        """Number on from what was published before this session: no page drawn until now has seen it."""
+        self._desk.revision, self._desk.decisive_revision = revision, revision + 1
+
     def stop(self, reason: str, state: SessionState = SessionState.STOPPED) -> None:
         """End the run; open positions stay at the broker. Calling it again does nothing."""
         desk = self._desk

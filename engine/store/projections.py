@@ -128,9 +128,11 @@ class Projector:
         self.digest.settle()
         conn.executemany(_SQL["decisions"], self._decisions)
         for table, added in self._added.items():
-            conn.executemany(_SQL[table], added)
+            if added:
+                conn.executemany(_SQL[table], added)
         for table, changed in self._changed.items():
-            conn.executemany(_SQL[table], changed.values())
+            if changed:
+                conn.executemany(_SQL[table], changed.values())
         for statement, values in self._run_changes:
             conn.execute(statement, {"run_id": self.run_id, **values})
 

@@ -98,8 +98,14 @@ def test_closing_a_trade_books_its_result_and_leaves_nothing_held() -> None:
     ledger = books(
         *long_1000(),
         fill(
-            3, "-1000", "10009.5", pl="10", financing="-0.2", commission="0.3", closed=(closes("2", -1000, "1.11", 10),)
-        ),
+            3,
+            "-1000",
+            "10009.5",
+            pl="10",
+            financing="-0.2",
+            commission="0.3",
+            closed=(replace(closes("2", -1000, "1.11", 10), financing_home=Decimal("-0.2")),),
+        ),  # fmt: skip
     )
     assert ledger.balance_home == Decimal("10009.5")
     assert (ledger.realized_pl_home, ledger.financing_home, ledger.commission_home) == (

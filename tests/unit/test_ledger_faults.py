@@ -57,11 +57,6 @@ def test_margin_is_a_share_of_the_size_on_either_side(position: str, mid: str, m
     assert ledger.margin_used_home({"EUR_USD": now}, {"EUR_USD": EUR_USD}) == Decimal(margin)
 
 
-@pytest.mark.xfail(
-    reason="ledger.py _check_parts: each part is checked against the whole trade, so a trade can be "
-    "closed twice in one fill; half of it is booked before a KeyError",
-    strict=True,
-)
 def test_a_fill_that_closes_a_trade_twice_is_refused_unbooked() -> None:
     ledger = books()
     before = state(ledger)
@@ -71,9 +66,6 @@ def test_a_fill_that_closes_a_trade_twice_is_refused_unbooked() -> None:
     assert state(ledger) == before
 
 
-@pytest.mark.xfail(
-    reason="ledger.py _book_financing: parts are not compared with their sum, nor looked up first", strict=True
-)
 @pytest.mark.parametrize("parts", [(("2", "-0.1"),), (("9", "-0.5"),), ()])
 def test_financing_whose_parts_do_not_add_up_is_refused_unbooked(parts: tuple[tuple[str, str], ...]) -> None:
     ledger = books()
@@ -83,11 +75,6 @@ def test_financing_whose_parts_do_not_add_up_is_refused_unbooked(parts: tuple[tu
     assert state(ledger) == before
 
 
-@pytest.mark.xfail(
-    reason="ledger.py _check_parts: financing of a fill is not compared with that of its parts, which the "
-    "trades table adds up",
-    strict=True,
-)
 def test_a_fill_whose_financing_is_on_no_trade_is_refused_unbooked() -> None:
     ledger = books()
     before = state(ledger)
@@ -96,3 +83,13 @@ def test_a_fill_whose_financing_is_on_no_trade_is_refused_unbooked() -> None:
             fill(3, "-1000", "100.7", pl="1", financing="-0.3", closed=(closes("2", "-1000", "1.10100", "1"),))
         )
     assert state(ledger) == before
+
+
+@pytest.mark.parametrize(("stop", "risk"), [(Decimal("1.09000"), "10.2"), (None, "1122.0")])
+def test_money_at_risk_includes_what_converting_a_loss_costs(stop: Decimal | None, risk: str) -> None:
+    ledger = Ledger()
+    ledger.apply(paid_in(1, "100"))
+    stops = {} if stop is None else {"stop_loss": stop}
+    ledger.apply(fill(2, "1000", "100", opened=opens("2", "1000", **stops)))
+    charged = replace(quote("1.10000", "1.10010"), home_loss_rate=Decimal("1.02"))
+    assert ledger.risk_home("EUR_USD", charged) == Decimal(risk)

@@ -139,9 +139,6 @@ class RacingLatch(HaltLatch):
         super().__setattr__(name, value)
 
 
-@pytest.mark.xfail(
-    reason="node.py HaltLatch.release: a halt between the comparison and the clearing is lost", strict=True
-)
 def test_a_halt_at_the_moment_of_a_release_is_not_lost(tmp_path: Path) -> None:
     latch = RacingLatch(tmp_path / "HALT")
     latch.set("halt by the operator")
@@ -257,9 +254,6 @@ def test_a_second_command_of_one_id_during_a_session_has_one_verdict(node: Tradi
     assert [v.command_id for v in node.snapshot.verdicts] == ["s", "p"]
 
 
-@pytest.mark.xfail(
-    reason="node.py _idle: StartSession ids are not remembered, a double click starts two runs", strict=True
-)
 def test_a_double_click_on_start_is_one_run(node: TradingNode) -> None:
     for _ in range(2):
         node.submit(StartSession(command_id="s", config=HOUR))
@@ -267,11 +261,6 @@ def test_a_double_click_on_start_is_one_run(node: TradingNode) -> None:
     assert rows(node, "SELECT count(*) FROM runs") == [(1,)]
 
 
-@pytest.mark.xfail(
-    reason="session/commands.py handle: the session does not know the id of its own StartSession, so the "
-    "second half of a double click is answered with a refusal",
-    strict=True,
-)
 def test_a_double_click_on_start_is_not_answered_with_a_refusal(node: TradingNode, settings: Settings) -> None:
     prepared, clock = gated(settings)
     node.submit(StartSession(command_id="s", config=HOUR), prepared)
@@ -282,11 +271,6 @@ def test_a_double_click_on_start_is_not_answered_with_a_refusal(node: TradingNod
     assert [v.accepted for v in node.snapshot.verdicts if v.command_id == "s"] == [True]
 
 
-@pytest.mark.xfail(
-    reason="node.py _idle: an id that the session has answered is answered anew when the session is over, "
-    "so a double click on Stop ends in a refusal",
-    strict=True,
-)
 def test_a_double_click_on_stop_is_not_answered_with_a_refusal(node: TradingNode) -> None:
     node.submit(StartSession(command_id="s", config=ENDLESS))
     wait_for("the session", lambda: node.snapshot.session_state is SessionState.RUNNING)
@@ -311,11 +295,6 @@ class LateQueue(Queue):  # type: ignore[type-arg]
         return found
 
 
-@pytest.mark.xfail(
-    reason="node.py _idle: resting is set after the check for commands, so a command in between is "
-    "overlooked and `engine session` ends without a session",
-    strict=True,
-)
 def test_a_command_that_comes_as_the_node_goes_to_rest_is_waited_for(node: TradingNode, settings: Settings) -> None:
     prepared, clock = gated(settings)
     assert node.wait_until_idle(10)
@@ -328,9 +307,6 @@ def test_a_command_that_comes_as_the_node_goes_to_rest_is_waited_for(node: Tradi
         clock.gate.set()
 
 
-@pytest.mark.xfail(
-    reason="node.py _run: when the thread dies resting stays clear, and `engine session` waits for ever", strict=True
-)
 def test_nobody_waits_for_a_dead_engine(node: TradingNode, settings: Settings) -> None:
     prepared, clock = gated(settings)
     clock.failure = OSError("the clock broke")
@@ -352,10 +328,6 @@ def test_a_dead_engine_is_found_and_says_what_it_died_of(node: TradingNode, sett
     assert (found.snapshot.session_state, found.snapshot.reason) == (SessionState.FAULTED, "engine: the clock broke")
 
 
-@pytest.mark.xfail(
-    reason="node.py DatabaseLock: FileLock is thread-local, a stop in another thread than attach's releases nothing",
-    strict=True,
-)
 def test_the_folder_is_free_when_another_thread_stops_the_node(settings: Settings) -> None:
     made: list[TradingNode] = []
     maker = threading.Thread(target=lambda: made.append(TradingNode(settings)))
@@ -365,11 +337,6 @@ def test_the_folder_is_free_when_another_thread_stops_the_node(settings: Setting
     TradingNode(settings).stop()
 
 
-@pytest.mark.xfail(
-    reason="node.py _start: the journal of a deleted database is used again, and the run is written "
-    "into a file that no longer exists",
-    strict=True,
-)
 def test_a_run_after_the_database_vanished_is_on_disk_or_refused(node: TradingNode) -> None:
     node.submit(StartSession(command_id="s", config=ENDLESS))
     wait_for("the session", lambda: node.snapshot.session_state is SessionState.RUNNING)
@@ -382,9 +349,6 @@ def test_a_run_after_the_database_vanished_is_on_disk_or_refused(node: TradingNo
         assert rows(node, "SELECT status FROM runs")[-1:] == [("STOPPED",)]
 
 
-@pytest.mark.xfail(
-    reason="node.py _run: commands still queued when the node closes are dropped, a flatten among them", strict=True
-)
 def test_a_flatten_right_before_the_end_is_carried_out(settings: Settings) -> None:
     node = TradingNode(settings)
     prepared, clock = gated(settings, replace(HOUR, duration_s=None))
@@ -411,11 +375,6 @@ class UnreadableBroker(FaultyBroker):
         raise RetryLater("the broker cannot be reached")
 
 
-@pytest.mark.xfail(
-    reason="wiring.py begin: the run is begun before the session is made; a refused start leaves a run "
-    "that the table calls RUNNING",
-    strict=True,
-)
 def test_a_start_that_fails_at_the_broker_leaves_no_running_run(node: TradingNode, settings: Settings) -> None:
     prepared = wiring.prepare(HOUR, settings)
     node.submit(
@@ -447,11 +406,6 @@ class StoppedInBetween(threading.Event):
         return found
 
 
-@pytest.mark.xfail(
-    reason="node.py _drain: clears the wake-up call of a stop() that began after the loop's own look at "
-    "_closing; the thread then waits for the next bar",
-    strict=True,
-)
 def test_a_stop_is_not_slept_through(settings: Settings) -> None:
     node = TradingNode(settings)
     call = StoppedInBetween()
@@ -467,11 +421,6 @@ def test_a_stop_is_not_slept_through(settings: Settings) -> None:
         assert node.stop(20)
 
 
-@pytest.mark.xfail(
-    reason="node.py _turn: a run that faulted in _publish is kept until its next bar, and a Start is "
-    "refused as if it were still active",
-    strict=True,
-)
 def test_a_start_right_after_the_journal_broke_is_not_told_of_an_active_session(
     node: TradingNode, settings: Settings
 ) -> None:

@@ -1,5 +1,6 @@
 """Answers of the node: a page of an earlier run must not act on this one, and a refused start tells its reason once."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,11 @@ import pytest
 from engine import wiring
 from engine.config import Settings
 from engine.domain.command import HaltTrading, Mode, ResumeTrading, SessionConfig, StartSession
+from engine.domain.error import ConfigError
 from engine.domain.event import SessionState, TradingState
 from engine.domain.market import Granularity
 from engine.node import QUEUE_MAX, TradingNode
-from tests.unit.session.faulty import FaultyMarketData
+from tests.unit.session.faulty import FaultyBroker, FaultyMarketData
 from tests.unit.test_node_races import gated, verdict_on
 
 HOUR = SessionConfig(
@@ -37,11 +39,6 @@ class HaltedAtTheStart(FaultyMarketData):
         super().start(instruments, granularity)
 
 
-@pytest.mark.xfail(
-    reason="loop.py _note_trading_state: before the first publication revisions count from 0, so a page of an earlier "
-    "run passes as up to date",
-    strict=True,
-)
 def test_a_page_of_an_earlier_run_cannot_resume_this_one(node: TradingNode) -> None:
     node.submit(StartSession(command_id="earlier", config=HOUR))
     assert node.wait_until_idle(60)
@@ -100,3 +97,31 @@ def test_queued_commands_are_answered_in_order(node: TradingNode) -> None:
     clock.gate.set()
     assert node.wait_until_idle(60)
     assert [v.command_id for v in node.snapshot.verdicts] == ["s", *(f"r{number}" for number in range(20))]
+
+
+def test_stopping_twice_leaves_the_next_owner_alone(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data")
+    first = TradingNode(settings)
+    assert first.stop()
+    second = TradingNode(settings)
+    try:
+        assert first.stop()
+        with pytest.raises(ConfigError, match=f"process {os.getpid()}"):
+            TradingNode(settings)
+    finally:
+        assert second.stop()
+
+
+def test_a_fault_with_a_broken_journal_tells_both_causes(node: TradingNode) -> None:
+    prepared = wiring.prepare(HOUR, node.settings)
+    broker = FaultyBroker(prepared.broker)  # type: ignore[arg-type]
+
+    def explode(intent: object) -> None:
+        node.database_path.unlink()
+        raise OSError("the line is on fire")
+
+    broker.on_submit = explode
+    node.submit(StartSession(command_id="s", config=HOUR), replace(prepared, broker=broker))
+    assert node.wait_until_idle(60)
+    assert node.snapshot.session_state is SessionState.FAULTED
+    assert "console.sqlite" in node.snapshot.reason and "the line is on fire" in node.snapshot.reason

@@ -29,9 +29,6 @@ def test_collections_are_tuples_that_nobody_can_grow() -> None:
     assert growing == []
 
 
-@pytest.mark.xfail(
-    reason="snapshot.py: bars is a plain dict, so a page can change what every other tab sees", strict=True
-)
 def test_the_bars_cannot_be_changed_by_a_reader() -> None:
     snapshot = Snapshot(bars={"EUR_USD": (candle(0, "1.1", "1.1", "1.1"),)})
     with pytest.raises(TypeError):

@@ -140,11 +140,6 @@ def test_each_breaker_is_anchored_anew_by_itself() -> None:
     assert [breaker.read(desk.account_view()).value_pct for breaker in desk.panel.breakers] == [0, 0]
 
 
-@pytest.mark.xfail(
-    reason="desk.py reanchor: releasing the drawdown breaker moves the peak that the run's maximum "
-    "drawdown is measured from",
-    strict=True,
-)
 def test_a_released_breaker_does_not_hide_the_runs_deepest_fall(tmp_path: Path) -> None:
     falling = [bar(i, Decimal("1.10000") - max(0, i - 10) * Decimal("0.0005")) for i in range(40)]
     limits = RiskLimits(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.command import ClosePosition, FlattenAll, HaltTrading
+from engine.domain.error import HaltTrading as HaltTradingNow
 from engine.domain.event import SessionState, TradingState
 from engine.domain.order import OrderIntent, OrderStatus
 from engine.node import HaltLatch
@@ -57,6 +58,7 @@ def test_close_and_flatten_orders_are_on_disk_first_too(tmp_path: Path) -> None:
     rig.command(ClosePosition(command_id="c", instrument="EUR_USD"))
     rig.command(FlattenAll(command_id="f"))
     assert found == [[("OrderInitialized", "INITIALIZED")]] * 2
+    assert rig.latch.engaged() == "flatten by the operator"
     rows = rig.rows("SELECT reason, command_id FROM orders WHERE command_id IS NOT NULL ORDER BY seq")
     assert rows == [("close_command", "c"), ("flatten", "f")]
 
@@ -91,7 +93,7 @@ def test_the_latch_is_asked_between_the_commit_and_the_send(tmp_path: Path) -> N
     assert rig.broker.submitted == []
     assert rig.rows("SELECT status, detail FROM orders") == [("DENIED", "halt by the operator")]
     assert (rig.session.desk.orders.idle, rig.session.desk.orders.sent) == (True, 0)
-    assert rig.session.desk.last_entry_ns == {}
+    assert rig.session.desk.last_entry_ns == {} and rig.session.desk.counts().orders == 0
 
 
 def test_an_order_that_was_not_sent_is_rejected_and_the_next_signal_may_enter(tmp_path: Path) -> None:
@@ -238,7 +240,6 @@ def test_a_log_that_breaks_off_after_the_answer_leaves_the_order_open_until_it_i
     assert desk.orders.idle and desk.ledger.held == ("EUR_USD",) and desk.state is SessionState.RUNNING
 
 
-@pytest.mark.xfail(reason="loop.py _on_bar: trouble found while sending is noted only at the next step", strict=True)
 def test_a_log_that_breaks_off_opens_nothing_more_in_the_same_step(tmp_path: Path) -> None:
     rig = make_faulty(tmp_path, [quiet(), quiet(instrument="GBP_USD")], {8: 1})
 
@@ -252,14 +253,10 @@ def test_a_log_that_breaks_off_opens_nothing_more_in_the_same_step(tmp_path: Pat
     assert [one.instrument for one in rig.broker.submitted] == ["EUR_USD"]
 
 
-@pytest.mark.xfail(
-    reason="dispatch.py sync: the ledger and the order book move before the journal; a fault between loses the fill",
-    strict=True,
-)
 def test_a_fill_beyond_the_order_faults_and_the_fill_is_still_recorded(tmp_path: Path) -> None:
     rig = make_faulty(tmp_path, [quiet()], {8: 1})
     rig.broker.change = lambda intent: replace(intent, units=2 * intent.units)
-    with pytest.raises(Exception, match="ordered"):
+    with pytest.raises(HaltTradingNow, match="ordered"):
         rig.play()
     rig.session.fault("session", "too much filled")
     held = rig.session.snapshot(1, 0).open_trades
@@ -306,11 +303,6 @@ def test_only_entries_start_the_order_interval(tmp_path: Path) -> None:
     assert rig.session.desk.last_entry_ns == entered
 
 
-@pytest.mark.xfail(
-    reason="commands.py flatten: an order of unknown outcome keeps what is known to be held from being "
-    "closed, for ever if the order was lost, while the verdict says that it tries again",
-    strict=True,
-)
 def test_flatten_closes_what_is_held_even_when_another_order_was_lost(tmp_path: Path) -> None:
     rig = make_faulty(tmp_path, [quiet()], {8: 1, 12: -1})
     rig.broker.outcomes[2] = LOST_ORDER
@@ -321,11 +313,6 @@ def test_flatten_closes_what_is_held_even_when_another_order_was_lost(tmp_path: 
     assert rig.session.desk.ledger.held == ()
 
 
-@pytest.mark.xfail(
-    reason="commands.py _close: an order that was denied or cancelled is 'NOT closed yet', without a reason "
-    "and as if something were still under way",
-    strict=True,
-)
 def test_a_close_that_failed_says_why(tmp_path: Path) -> None:
     rig = make_faulty(tmp_path, [quiet()], {8: 1})
     until_sent(rig)
@@ -333,3 +320,11 @@ def test_a_close_that_failed_says_why(tmp_path: Path) -> None:
     rig.command(ClosePosition(command_id="c", instrument="EUR_USD"))
     assert rig.session.desk.orders.idle and rig.session.desk.ledger.held == ("EUR_USD",)
     assert "connection refused" in rig.session.desk.verdicts[-1].detail
+
+
+def test_a_fill_on_the_other_side_of_the_order_halts(tmp_path: Path) -> None:
+    rig = make_faulty(tmp_path, [quiet()], {8: 1})
+    rig.broker.change = lambda intent: replace(intent, units=-intent.units, stop_loss=None, price_bound=None)
+    with pytest.raises(HaltTradingNow, match="filled of"):
+        rig.play()
+    assert len(rig.broker.submitted) == 1

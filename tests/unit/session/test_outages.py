@@ -53,9 +53,6 @@ def test_an_outage_does_not_end_the_run_when_the_data_have_not(tmp_path: Path) -
     assert rig.session.next_due_ns() is not None and not rig.session.finished
 
 
-@pytest.mark.xfail(
-    reason="loop.py next_due_ns: a failed poll stays due at once, so the loop spins without a pause", strict=True
-)
 def test_a_failed_poll_is_tried_again_after_a_pause(tmp_path: Path) -> None:
     rig = make_faulty(tmp_path, [quiet()], {})
     until_decided(rig, 2)
@@ -76,9 +73,6 @@ def test_a_halt_during_an_outage_outlasts_it(tmp_path: Path) -> None:
     assert rig.session.desk.trading_state is TradingState.HALTED and rig.broker.submitted == []
 
 
-@pytest.mark.xfail(
-    reason="view.py take_snapshot: while DEGRADED and halted the reason is the outage, not the halt", strict=True
-)
 def test_a_halted_session_says_why_it_is_halted_even_in_an_outage(tmp_path: Path) -> None:
     rig = make_faulty(tmp_path, [quiet()], {})
     until_decided(rig, 2)
@@ -90,9 +84,6 @@ def test_a_halted_session_says_why_it_is_halted_even_in_an_outage(tmp_path: Path
     assert "halt by the operator" in snapshot.reason
 
 
-@pytest.mark.xfail(
-    reason="commands.py _resume: says that entries are allowed while the outage still blocks them", strict=True
-)
 def test_resume_in_an_outage_does_not_promise_entries(tmp_path: Path) -> None:
     rig = make_faulty(tmp_path, [quiet()], {})
     until_decided(rig, 2)

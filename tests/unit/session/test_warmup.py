@@ -101,9 +101,6 @@ def test_bars_that_close_meanwhile_fill_the_buffer(tmp_path: Path) -> None:
     ] * (LOOKBACK - 1)
 
 
-@pytest.mark.xfail(
-    reason="warmup.py _row: the reason of the last failed try stays when live bars filled the buffer", strict=True
-)
 def test_a_buffer_that_live_bars_filled_is_shown_as_ready(tmp_path: Path) -> None:
     rig = made(tmp_path, {"history_max": {"EUR_USD": 2}}, timeout_s=3_600, names=("EUR_USD",))
     while rig.session.desk.state is SessionState.WARMING_UP:
