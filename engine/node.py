@@ -182,8 +182,10 @@ class TradingNode:
         """Queue a command and return at once: None, or why it was not taken. Halting commands latch at once."""
         if type(command).__name__ in _HALTING:
             self.halt(f"{'flatten' if type(command).__name__ == 'FlattenAll' else 'halt'} by the operator")
-        elif type(command).__name__ in _RESUMING:
+        elif type(command).__name__ in _RESUMING and command.command_id not in self._known_ids:
             self.latch.ask_release()
+        if not self.alive:
+            return "The engine is not running; restart the console."
         with self._gate:
             try:
                 self._commands.put_nowait((command, prepared))

@@ -24,7 +24,7 @@ from engine.domain.command import (
 )
 from engine.domain.error import ConfigError, RetryLater
 from engine.domain.event import SessionState, TradingState
-from engine.node import HaltLatch, TradingNode
+from engine.node import QUEUE_MAX, HaltLatch, TradingNode
 from engine.ports import Wake
 from engine.snapshot import Verdict
 from tests.unit.session.faulty import FaultyBroker, FaultyMarketData
@@ -431,3 +431,25 @@ def test_a_start_right_after_the_journal_broke_is_not_told_of_an_active_session(
     wait_for("the fault", lambda: node.snapshot.session_state is SessionState.FAULTED)
     node.submit(StartSession(command_id="t", config=HOUR))
     assert "already active" not in verdict_on(node, "t").detail
+
+
+def test_the_command_queue_is_bounded(node: TradingNode, settings: Settings) -> None:
+    prepared, clock = gated(settings)
+    node.submit(StartSession(command_id="s", config=HOUR), prepared)
+    assert clock.waiting.wait(30)
+    answers = [node.submit(PauseEntries(command_id=str(number))) for number in range(QUEUE_MAX + 1)]
+    clock.gate.set()
+    assert answers[:-1] == [None] * QUEUE_MAX
+    assert answers[-1] is not None and str(QUEUE_MAX) in answers[-1]
+
+
+def test_the_second_half_of_a_double_click_on_resume_does_not_release_a_later_halt(node: TradingNode) -> None:
+    node.submit(StartSession(command_id="s", config=ENDLESS))
+    wait_for("the session", lambda: node.snapshot.session_state is SessionState.RUNNING)
+    node.submit(ResumeTrading(command_id="r"))
+    wait_for("the verdict", lambda: any(v.command_id == "r" for v in node.snapshot.verdicts))
+    node.halt("halt by another hand")
+    node.submit(ResumeTrading(command_id="r"))
+    node.submit(PauseEntries(command_id="p"))
+    wait_for("the verdict", lambda: any(v.command_id == "p" for v in node.snapshot.verdicts))
+    assert node.latch.release() == "halt by another hand"

@@ -15,6 +15,7 @@ from engine.domain.event import SessionState, TradingState
 from engine.domain.market import Granularity
 from engine.node import QUEUE_MAX, TradingNode
 from tests.unit.session.faulty import FaultyBroker, FaultyMarketData
+from tests.unit.test_node import wait_for
 from tests.unit.test_node_races import gated, verdict_on
 
 HOUR = SessionConfig(
@@ -125,3 +126,11 @@ def test_a_fault_with_a_broken_journal_tells_both_causes(node: TradingNode) -> N
     assert node.wait_until_idle(60)
     assert node.snapshot.session_state is SessionState.FAULTED
     assert "console.sqlite" in node.snapshot.reason and "the line is on fire" in node.snapshot.reason
+
+
+def test_the_halt_file_is_seen_by_a_session_that_sends_nothing(node: TradingNode) -> None:
+    node.submit(StartSession(command_id="s", config=replace(HOUR, model_id="flat", speed=3_600.0, duration_s=None)))
+    wait_for("the session", lambda: node.snapshot.session_state is SessionState.RUNNING)
+    node.settings.halt_path.write_text("by hand")
+    wait_for("the halt", lambda: node.snapshot.trading_state is TradingState.HALTED)
+    assert "HALT" in node.snapshot.reason

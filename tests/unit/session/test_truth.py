@@ -8,6 +8,7 @@ import pytest
 
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.domain.command import FlattenAll, ResumeTrading, SessionConfig, StopSession, UpdateRiskLimits
+from engine.domain.error import HaltTrading
 from engine.domain.event import SessionState
 from engine.domain.limits import RiskLimits
 from engine.domain.market import Granularity
@@ -179,3 +180,30 @@ def test_a_flatten_whose_outcome_cannot_be_read_never_opens_the_other_side(tmp_p
     assert len(set(ids)) == len(ids) > 2 and all(one.reduce_only for one in rig.broker.submitted[1:])
     fills = rig.rows("SELECT units FROM fills ORDER BY seq")
     assert len(fills) == 2 and sum(Decimal(units) for (units,) in fills) == 0
+
+
+def test_a_released_drawdown_breaker_follows_equity_up_again() -> None:
+    desk = desk_at("2025-01-06T10:00", "1000")
+    readings = []
+    for bid in ("1.00", "1.20", "1.15"):
+        desk.quotes["EUR_USD"] = quote(bid, bid)
+        desk.mark()
+        if bid == "1.00":
+            desk.reanchor("drawdown")
+        readings.append(desk.panel.breakers[1].read(desk.account_view()).value_pct)
+    assert readings == [0, 0, 50 / (CAPITAL + 100) * 100]
+
+
+def test_a_halted_session_that_was_stopped_says_that_it_was_stopped(tmp_path: Path) -> None:
+    rig = make_rig(tmp_path, [[bar(index, START) for index in range(20)]], {})
+    rig.latch.set("halt by the operator")
+    rig.command(StopSession(command_id="s"))
+    assert rig.session.snapshot(1, 0).reason == "stopped by the operator"
+
+
+def test_a_transaction_that_our_books_refuse_is_still_on_record(tmp_path: Path) -> None:
+    rig = make_faulty(tmp_path, [[bar(index, START) for index in range(20)]], {8: 1})
+    rig.session.desk.ledger.balance_home += 1
+    with pytest.raises(HaltTrading, match="our books say"):
+        rig.play()
+    assert rig.rows("SELECT count(*) FROM fills") == [(1,)]
