@@ -19,7 +19,7 @@ run: $(STAMP) ## start the console on http://127.0.0.1:8501
 	@$(PY) -m streamlit run app.py $(ARGS)
 
 test: $(STAMP) ## run all tests
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n auto --dist loadgroup $(ARGS)
 
 check: $(STAMP) ## lint, format, types and the plan of the house
 	$(PY) -m ruff check .

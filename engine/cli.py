@@ -18,6 +18,7 @@ from typer.exceptions import TyperException
 
 from engine import wiring
 from engine.config import Settings, configure_logging, load_settings
+from engine.domain.calendar import iso_utc
 from engine.domain.command import Mode, SessionConfig, StartSession, StopSession
 from engine.domain.error import ConfigError, KeelError
 from engine.domain.event import SessionState
@@ -26,6 +27,7 @@ from engine.domain.market import Granularity
 from engine.node import TradingNode
 from engine.snapshot import Snapshot
 from engine.store.export import write_trades_csv
+from engine.store.queries import connect_readonly
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 export_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Write tables to files.")
@@ -67,7 +69,7 @@ def session(
     seed: Annotated[str, typer.Option(help="seed of the generated market")] = "1",
     speed: Annotated[str, typer.Option(help="market seconds per second, or max")] = "",
     duration: Annotated[str, typer.Option(help="market time, for example 90s, 10m, 8h, 5d")] = "",
-    granularity: Annotated[str, typer.Option(help="length of a bar in the sandbox, for example S30, M1, M5")] = "M1",
+    granularity: Annotated[str, typer.Option(help="length of a bar in the sandbox, for example S30, M1, M5")] = "",
     capital: Annotated[str, typer.Option(help="opening balance")] = "100000",
     currency: Annotated[str, typer.Option(help="currency of the account")] = "USD",
     limit: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, for example risk_per_trade_pct=0.25")] = None,
@@ -78,10 +80,11 @@ def session(
     settings = load_settings()
     configure_logging(settings.log_level)
     chosen = _mode(mode)
+    _check_places(chosen, granularity, db)
     config = SessionConfig(
         mode=chosen,
-        instruments=tuple(part.strip() for part in instruments.split(",") if part.strip()),
-        granularity=Granularity.parse(granularity),
+        instruments=_names(instruments),
+        granularity=Granularity.parse(granularity or "M1"),
         model_id=model,
         capital_home=_decimal("--capital", capital),
         currency=currency,
@@ -203,6 +206,7 @@ def _result(final: Snapshot, *, seconds: float, loading: float) -> dict[str, obj
         "reason": final.reason,
         "bars": counts.bars,
         "decisions": counts.decisions,
+        "denied": counts.denied,
         "orders": counts.orders,
         "fills": counts.fills,
         "trades": counts.trades,
@@ -215,6 +219,11 @@ def _result(final: Snapshot, *, seconds: float, loading: float) -> dict[str, obj
         "closing_balance": str(final.balance_home),
         "unrealized_pl": str(final.unrealized_pl_home),
         "equity": str(final.equity_home),
+        "breakers": [
+            {"breaker": breaker.name, "tripped": iso_utc(breaker.tripped_ns), "cause": breaker.cause}
+            for breaker in final.breakers
+            if breaker.tripped_ns is not None
+        ],
         "max_drawdown_pct": f"{final.max_drawdown_pct:.4f}",
         "digest": final.digest,
         "seconds": round(seconds, 3),
@@ -229,6 +238,22 @@ def _show(result: dict[str, object], as_json: bool) -> None:
         return
     for name, value in result.items():
         typer.echo(f"{name:<18} {value}")
+
+
+def _check_places(mode: Mode, granularity: str, db: Path | None) -> None:
+    if mode is Mode.REPLAY and granularity:
+        raise ConfigError("--granularity belongs to mode sandbox; a replay has the granularity of its bar files.")
+    if db is not None and not db.parent.is_dir():
+        raise ConfigError(f"--db is {db}; the folder {db.parent} does not exist.")
+    if db is not None and db.exists():
+        connect_readonly(db).close()
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if text and not names:
+        raise ConfigError(f"--instruments is {text!r}; it must be like EUR_USD,USD_JPY.")
+    return names
 
 
 def _mode(text: str) -> Mode:
@@ -271,6 +296,8 @@ def _duration_s(text: str) -> int | None:
 
 def _bars_argument(text: str) -> tuple[str, str]:
     match = _BARS_ARGUMENT.match(text)
+    if not text or text.endswith("="):
+        raise ConfigError(f"--bars is {text!r}; it must be a file, or an instrument and a file like EUR_USD=FILE.")
     return (match[1], match[2]) if match else ("", text)
 
 

@@ -49,7 +49,14 @@ def _atr(limits: RiskLimits, window: BarWindow) -> Decimal:
 
 
 def plan_entry(
-    *, direction: int, quote: Quote, instrument: Instrument, limits: RiskLimits, equity_home: Decimal, window: BarWindow
+    *,
+    direction: int,
+    quote: Quote,
+    instrument: Instrument,
+    limits: RiskLimits,
+    equity_home: Decimal,
+    window: BarWindow,
+    currency: str = "",
 ) -> EntryPlan:
     """Size an entry in `direction` (+1 buys, -1 sells) so that the stop costs at most the risk per trade.
 
@@ -61,15 +68,27 @@ def plan_entry(
     stop = _toward_entry(instrument, entry - direction * stop_distance(limits, instrument, window), direction)
     distance = abs(entry - stop)
     budget = equity_home * limits.risk_per_trade_pct / 100
-    size = _size(budget, distance * quote.loss_rate, instrument, limits)
+    rate = _rate_at(stop, quote, instrument, currency)
+    size = _size(budget, distance * rate, instrument, limits)
     return EntryPlan(
         units=direction * size,
         stop_loss=stop,
         take_profit=_target(direction, entry, target_distance(limits, instrument, window), instrument),
         price_bound=_bound(direction, entry, limits, instrument),
         stop_distance=distance,
-        risk_home=size * distance * quote.loss_rate,
+        risk_home=size * distance * rate,
     )
+
+
+def _rate_at(stop: Decimal, quote: Quote, instrument: Instrument, currency: str) -> Decimal:
+    """What a unit of loss costs at home when the stop is hit.
+
+    Where the base is the account's currency (USD_JPY for USD) the instrument's own price converts, so the stop moves
+    the rate along; elsewhere the present rate is the best guess.
+    """
+    if instrument.base != currency or stop <= 0:
+        return quote.loss_rate
+    return quote.loss_rate * quote.mid / stop
 
 
 def _size(budget_home: Decimal, loss_per_unit_home: Decimal, instrument: Instrument, limits: RiskLimits) -> Decimal:

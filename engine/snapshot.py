@@ -84,6 +84,7 @@ class Counts:
     orders: int = 0
     fills: int = 0
     trades: int = 0
+    denied: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ I must not write anything, nor build figures that have not changed.
 My tests are in tests/ui/test_overview.py.
 """
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from decimal import Decimal
@@ -17,6 +18,7 @@ from streamlit import column_config as column
 from engine import wiring
 from engine.domain.command import AcknowledgeBreaker
 from engine.domain.decision import Decision
+from engine.domain.error import ConfigError
 from engine.domain.event import SessionState, TradingState
 from engine.domain.instrument import Instrument
 from engine.node import TradingNode
@@ -67,7 +69,7 @@ def _notice(node: TradingNode, snapshot: Snapshot) -> None:
     """Say what is the matter and what to do next; nothing when all is well."""
     state, reason = snapshot.session_state, formats.sentence(snapshot.reason or "No reason was given")
     if state == SessionState.READY:
-        st.info("**No session yet.** Press Start for a sandbox session, or set up your own on the page Session.")
+        st.info(f"{_last_run(node)} Press Start for a sandbox session, or set up your own on the page Session.")
         with st.container(width=240):
             frame.start_button(node, snapshot, "page")
         st.caption(f"Start runs: {formats.escaped(_default_summary(node))}. Prices are generated, no money is at risk.")
@@ -89,6 +91,21 @@ def _notice(node: TradingNode, snapshot: Snapshot) -> None:
         st.warning(f"**Market data is disturbed.** {reason}  \nIt trades again by itself when the data are back.")
     if snapshot.active:
         _trading_notice(node, snapshot)
+
+
+def _last_run(node: TradingNode) -> str:
+    """Say what became of the run before this start of the console, if there was one."""
+    try:
+        with closing(queries.connect_readonly(node.database_path)) as conn:
+            last = next(iter(queries.runs(conn, limit=1)), None)
+            still_open = queries.count_trades(conn, run_id=last.run_id, state="OPEN") if last else 0
+    except (ConfigError, sqlite3.Error) as error:
+        return f"**The database cannot be read:** {formats.escaped(str(error))}"
+    if last is None:
+        return "**No session yet.**"
+    how = {"STOPPED": "ended", "FAULTED": "stopped on an error"}.get(last.status, "was interrupted")
+    left = f"; {still_open} of its trades were open" if still_open else ""
+    return f"**No session is running.** Run {last.run_id} {how}{left}: see Trades."
 
 
 def _default_summary(node: TradingNode) -> str:

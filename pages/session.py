@@ -109,7 +109,7 @@ def _stop_button(node: TradingNode, snapshot: Snapshot) -> None:
             icon=":material/stop:",
             disabled=snapshot.session_state == SessionState.STOPPING,
         )
-    st.caption("Stop ends the run; open positions stay at the broker with their stops and targets.")
+    st.caption("Stop ends the run. A simulated account ends with it: what is open stays open in its books, unsettled.")
 
 
 def _running(config: SessionConfig, limits: RiskLimits) -> None:

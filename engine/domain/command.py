@@ -16,6 +16,8 @@ from engine.domain.limits import RiskLimits
 from engine.domain.market import Granularity
 
 CAPITAL_MIN, CAPITAL_MAX = Decimal(100), Decimal(1_000_000_000)
+CAPITAL_STEP = Decimal("0.0001")
+DURATION_S_MAX = 3_650 * 86_400
 SPEED_MIN, SPEED_MAX = 0.1, 86_400.0
 
 
@@ -52,10 +54,12 @@ class SessionConfig:
     def __post_init__(self) -> None:
         if not self.capital_home.is_finite() or not CAPITAL_MIN <= self.capital_home <= CAPITAL_MAX:
             raise ConfigError(f"Capital is {self.capital_home}; it must be from {CAPITAL_MIN} to {CAPITAL_MAX}.")
+        if self.capital_home != self.capital_home.quantize(CAPITAL_STEP):
+            raise ConfigError(f"Capital is {self.capital_home}; it must have at most 4 decimals.")
         if self.speed is not None and not SPEED_MIN <= self.speed <= SPEED_MAX:
             raise ConfigError(f"Speed is {self.speed:g}; it must be from {SPEED_MIN:g} to {SPEED_MAX:g}, or max.")
-        if self.duration_s is not None and self.duration_s <= 0:
-            raise ConfigError(f"Duration is {self.duration_s} s; it must be more than 0.")
+        if self.duration_s is not None and not 0 < self.duration_s <= DURATION_S_MAX:
+            raise ConfigError(f"Duration is {self.duration_s} s; it must be from 1 to {DURATION_S_MAX} s (10 years).")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"Seed is {self.seed}; it must be from 0 to {2**63 - 1}.")
         if self.warmup_timeout_s <= 0:

@@ -154,7 +154,7 @@ def _problems(item: "Field[Any]", value: object) -> list[str]:
 def _range(name: str, value: object, meta: Mapping[str, Any]) -> list[str]:
     low, high, unit = meta["low"], meta["high"], meta["unit"]
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or not Decimal(value).is_finite():
-        return [f"{name} is {value!r}; it must be a number from {low} to {high} ({unit})."]
+        return [f"{name} is {value}; it must be a number from {low} to {high} ({unit})."]
     if not low <= value <= high:
         return [f"{name} is {value}; it must be from {low} to {high} ({unit})."]
     if name in _WHOLE and not isinstance(value, int):
@@ -193,7 +193,7 @@ def _parsed(name: str, key: str | None, text: str, present: object) -> object:
         return {**present, key or ANY: number}
     if key:
         raise ConfigError(f"Limit {name} is the same for every instrument; {name}[{key}] is not possible.")
-    if isinstance(present, int) and number.is_finite() and number == number.to_integral_value():
+    if isinstance(present, int) and number.is_finite() and number == number.to_integral_value() and abs(number) < 10**9:
         return int(number)
     if isinstance(present, int):
         raise ConfigError(f"{name} is {text}; it must be a whole number.")

@@ -22,6 +22,7 @@ from engine.snapshot import Verdict
 SEEN_MAX = 1_000
 FLATTEN_RETRY_NS = 5 * NS_PER_S
 ZERO = Decimal(0)
+_NOTHING_OPEN = "stopping; no open position"
 
 
 class Refusal(Exception):
@@ -102,7 +103,7 @@ class CommandDesk:
         self._desk.state = SessionState.STOPPING
         self.stop_reason = "stopped by the operator"
         held, unknown = len(self._desk.ledger.held), len(self._desk.orders.open_orders)
-        text = f"stopping; {held} open position(s) stay with their stops" if held else "stopping; no open position"
+        text = f"stopping; {held} open position(s) stay open in the books of this run" if held else _NOTHING_OPEN
         return f"{text}; the outcome of {unknown} order(s) is not known" if unknown else text
 
     def _pause(self, command: Any) -> str:

@@ -55,6 +55,7 @@ def _enter(desk: Desk, bar: Bar, prediction: Prediction, held: Decimal) -> tuple
         limits=desk.limits,
         equity_home=desk.equity_home,
         window=desk.windows[bar.instrument],
+        currency=desk.currency,
     )
     if plan.units == 0:
         return _refused(desk, bar, prediction, held, (_size_gate(desk, plan, quote, bar.instrument),))

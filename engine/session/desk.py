@@ -90,6 +90,7 @@ class Desk:
     bars_seen: int = 0
     decisions_made: int = 0
     fills_seen: int = 0
+    entries_denied: int = 0
     revision: int = 0
     decisive_revision: int = 0
     _order_number: int = 0
@@ -155,6 +156,7 @@ class Desk:
             orders=self.orders.sent,
             fills=self.fills_seen,
             trades=self.ledger.trades_opened,
+            denied=self.entries_denied,
         )
 
     def mark(self) -> bool:

@@ -138,7 +138,7 @@ class TradingSession:
         self._desk.revision, self._desk.decisive_revision = revision, revision + 1
 
     def stop(self, reason: str, state: SessionState = SessionState.STOPPED) -> None:
-        """End the run; open positions stay at the broker. Calling it again does nothing."""
+        """End the run; what is open stays as it is at the venue. Calling it again does nothing."""
         desk = self._desk
         if self.finished:
             return
@@ -288,6 +288,7 @@ class TradingSession:
         decision, wanted = decide(desk, bar, self._parts.predictor.predict(window))
         desk.decisions_made += 1
         desk.decisions.append(decision)
+        desk.entries_denied += bool(decision.blocking)
         self._journal.append(DecisionMade(ts_ns=desk.now_ns, decision=decision))
         if wanted is not None:
             self._dispatcher.send(wanted.intent, wanted.risk_home)

@@ -17,7 +17,7 @@ from typing import TextIO
 
 from engine.domain.calendar import iso_utc
 from engine.domain.error import ConfigError
-from engine.store.queries import TradeRow, connect_readonly, each_trade
+from engine.store.queries import TradeRow, connect_readonly, each_trade, runs
 from engine.store.schema import refusal
 
 NS_PER_S = 1_000_000_000
@@ -61,6 +61,9 @@ def write_trades_csv(
         raise ConfigError(f"Database {database} does not exist; name one that a session has written.")
     if out.is_dir() or out.resolve() == database.resolve():
         raise ConfigError(f"Export cannot be written to {out}; name a CSV file.")
+    if out.is_symlink() or (out.exists() and not out.is_file()):
+        raise ConfigError(f"Export cannot be written to {out}: it is not a plain file; name a CSV file.")
+    _check_run(database, run_id)
     rows = _trades(database, run_id, instrument, state, side)
     try:
         descriptor, part = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part")
@@ -71,12 +74,36 @@ def write_trades_csv(
             count = _write(file, rows)
             file.flush()
             os.fsync(descriptor)
+        os.chmod(part, _plain_mode(out))
         os.replace(part, out)
     except OSError as error:
         raise _unwritable(out, error) from error
     finally:
         Path(part).unlink(missing_ok=True)
     return count
+
+
+def _plain_mode(out: Path) -> int:
+    """Permissions of the file that is replaced, else those that a new file gets (mkstemp's are for us alone)."""
+    if out.exists():
+        return out.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _check_run(database: Path, run_id: int | None) -> None:
+    if run_id is None:
+        return
+    conn = connect_readonly(database)
+    try:
+        known = [run.run_id for run in runs(conn, limit=1_000_000)]
+    except sqlite3.Error as error:
+        raise refusal(database, error) from error
+    finally:
+        conn.close()
+    if run_id not in known:
+        raise ConfigError(f"Run {run_id} does not exist; there are {f'1 to {max(known)}' if known else 'none yet'}.")
 
 
 def _unwritable(out: Path, error: OSError) -> ConfigError:

@@ -113,14 +113,14 @@ def forget_dialog() -> None:
 def flatten_effect(snapshot: Snapshot) -> str:
     """Say in words what Flatten & halt will do now."""
     if not snapshot.positions:
-        return "There is no open position. Trading will be halted and stays halted until you resume it."
+        return "There is no open position now. Trading will be halted and stays halted until you resume it."
     count = len(snapshot.positions)
     size = formats.units(sum((abs(item.units) for item in snapshot.positions), start=formats.ZERO))
     plural = "position" if count == 1 else "positions"
     notional = f"{formats.money(snapshot.exposure_home)} {snapshot.currency}"
     return (
-        f"Close {count} {plural}, {size} units, worth {notional}, at the market. "
-        "Trading will be halted and stays halted until you resume it."
+        f"As of {formats.clock(snapshot.ts_ns)}: close {count} {plural}, {size} units, worth {notional}, "
+        "at the market. Whatever is open when you click is closed. Trading will be halted and stays halted until you resume it."
     )
 
 

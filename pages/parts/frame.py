@@ -212,7 +212,7 @@ def _buttons(node: TradingNode, snapshot: Snapshot) -> None:
     confirm.flatten_button(node, snapshot, "sidebar", "Flatten & halt")
     st.caption(
         "**Pause** opens nothing new; open positions are still managed.  \n"
-        "**Stop** ends the session; open positions stay at the broker with their stops.  \n"
+        "**Stop** ends the run; a simulated account ends with it, and what is open stays open in its books.  \n"
         "**Flatten** closes every position at the market and halts."
     )
 

@@ -74,10 +74,11 @@ def _replay_market(settings: Settings) -> Market:
     usable = {item.name: item for item in found if not item.problem}
     if not usable:
         return _no_market("None of the recordings is usable; the table says why.")
+    kept = [name for name in st.session_state.get("session.replayed", ()) if name in usable]
+    st.session_state["session.replayed"] = kept or list(usable)[:1]
     chosen = st.multiselect(
         "Recordings to replay",
         list(usable),
-        default=list(usable)[:1],
         key="session.replayed",
         persist_state="session",
     )

@@ -166,8 +166,8 @@ def position(name: str, units: str) -> PositionView:
 def test_the_question_names_the_effect() -> None:
     one = Snapshot(positions=(position("EUR_USD", "-5000"),), exposure_home=Decimal("5500"))
     two = replace(one, positions=(*one.positions, position("USD_JPY", "10000")), exposure_home=Decimal("15500.5"))
-    assert "Close 1 position, 5,000 units, worth 5,500.00 USD" in confirm.flatten_effect(one)
-    assert "Close 2 positions, 15,000 units, worth 15,500.50 USD" in confirm.flatten_effect(two)
+    assert "close 1 position, 5,000 units, worth 5,500.00 USD" in confirm.flatten_effect(one)
+    assert "close 2 positions, 15,000 units, worth 15,500.50 USD" in confirm.flatten_effect(two)
     assert "no open position" in confirm.flatten_effect(Snapshot())
 
 

@@ -100,6 +100,7 @@ class SimBroker:
 
         A client order id that was used before is an order like any other (PROTOCOL section 7.2): it is filled again.
         """
+        self._now_ns = max(self._now_ns, intent.created_ns)  # between frames the order's own time is the newest known
         instrument = self._instruments.get(intent.instrument)
         if instrument is None:
             self._reject(intent, "INSTRUMENT_UNKNOWN")

@@ -60,7 +60,7 @@ def test_value_at_the_edge_of_its_range_is_taken(name: str, value: object) -> No
         ("speed", 86_401.0, "Speed is 86401; it must be from 0.1 to 86400, or max."),
         ("speed", float("nan"), "Speed is nan; it must be from 0.1 to 86400, or max."),
         ("speed", -1.0, "Speed is -1; it must be from 0.1 to 86400, or max."),
-        ("duration_s", 0, "Duration is 0 s; it must be more than 0."),
+        ("duration_s", 0, "Duration is 0 s; it must be from 1 to 315360000 s (10 years)."),
         ("seed", -1, f"Seed is -1; it must be from 0 to {2**63 - 1}."),
         ("seed", 2**63, f"Seed is {2**63}; it must be from 0 to {2**63 - 1}."),
         ("warmup_timeout_s", 0, "Warm-up timeout is 0 s; it must be more than 0."),

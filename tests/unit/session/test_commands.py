@@ -139,7 +139,7 @@ def test_stop_keeps_positions_and_says_so(rig: Rig) -> None:
     until(rig, 10)
     rig.command(StopSession(command_id="s"))
     assert rig.session.finished and rig.session.desk.state is SessionState.STOPPED
-    assert "2 open position(s) stay with their stops" in verdict(rig)[1]
+    assert "2 open position(s) stay open in the books of this run" in verdict(rig)[1]
     assert rig.rows("SELECT status, reason FROM runs") == [("STOPPED", "stopped by the operator")]
     assert rig.rows("SELECT count(*) FROM trades WHERE state = 'OPEN'") == [(2,)]
 

@@ -51,7 +51,7 @@ def test_loss_booked_by_an_exit_trips_the_breaker_before_the_next_entry(tmp_path
         daily_loss_pct_max=Decimal(3),
         drawdown_pct_max=Decimal(100),
     )
-    prices = ["150.000"] * 7 + ["149.409"] * 7
+    prices = ["150.000"] * 7 + ["149.405"] * 7
     bars = [bar(index, Decimal(price), **YEN) for index, price in enumerate(prices)]  # type: ignore[arg-type]
     rig = make_rig(tmp_path, [bars], {6: 1, 7: -1, 8: 1}, limits=limits)
     rig.play()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.domain.command import CAPITAL_MAX, CAPITAL_MIN, SessionConfig
+from engine.domain.command import CAPITAL_MAX, CAPITAL_MIN, DURATION_S_MAX, SessionConfig
 from engine.domain.event import KINDS
 from engine.domain.limits import RiskLimits
 from engine.domain.order import OrderIntent
@@ -31,10 +31,10 @@ LIMITS = st.builds(
 CONFIGS = st.builds(
     SessionConfig,
     instruments=st.lists(st.sampled_from(("EUR_USD", "USD_JPY")), unique=True).map(tuple),
-    capital_home=st.decimals(CAPITAL_MIN, CAPITAL_MAX),
+    capital_home=st.decimals(CAPITAL_MIN, CAPITAL_MAX, places=4),
     seed=st.integers(0, 2**63 - 1),
     speed=st.none() | st.floats(0.1, 86_400),
-    duration_s=st.none() | st.integers(1, 10**9),
+    duration_s=st.none() | st.integers(1, DURATION_S_MAX),
     warmup_timeout_s=st.integers(1, 10**6),
     bars=st.lists(st.tuples(st.text(), st.text())).map(tuple),
     limits=LIMITS,
