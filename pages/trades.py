@@ -234,9 +234,8 @@ def _closed_trades(conn: sqlite3.Connection, selection: Selection, count: int) -
     page = st.session_state.get(_page_key(selection), 1)
     page = min(page, pages)
     rows = queries.trades(conn, **_in_state(selection, "CLOSED"), limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS)
-    rows = sorted(rows, key=lambda row: row.exit_ns or 0, reverse=True)
     st.dataframe(
-        trade_tables.closed(rows),
+        trade_tables.closed(sorted(rows, key=lambda row: row.exit_ns or 0, reverse=True)),
         column_config=trade_tables.CLOSED_COLUMNS,
         hide_index=True,
         height="content",

@@ -120,7 +120,8 @@ def flatten_effect(snapshot: Snapshot) -> str:
     notional = f"{formats.money(snapshot.exposure_home)} {snapshot.currency}"
     return (
         f"As of {formats.clock(snapshot.ts_ns)}: close {count} {plural}, {size} units, worth {notional}, "
-        "at the market. Whatever is open when you click is closed. Trading will be halted and stays halted until you resume it."
+        "at the market. Whatever is open when you click is closed. "
+        "Trading will be halted and stays halted until you resume it."
     )
 
 
