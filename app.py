@@ -5,7 +5,6 @@ My tests are in tests/ui/test_app.py.
 """
 
 import asyncio
-import gc
 import logging
 import signal
 import threading
@@ -23,6 +22,7 @@ from engine.domain.error import ConfigError
 from engine.node import THREAD_NAME, TradingNode
 from pages.parts.frame import age_s
 from pages.parts.guard import guarded
+from pages.parts.preload import warm_up
 
 STOP_S_MAX = 10
 PLOTLY_JS = str(files("plotly") / "package_data" / "plotly.min.js")
@@ -34,11 +34,11 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, TradingNode]]:
     node = TradingNode.attach()
     if hasattr(signal, "SIGHUP"):  # closing the terminal would else end the process without stopping the session
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
-    gc.collect()
-    gc.freeze()  # keeps the libraries out of later collections, which would hold up the trading thread
+    warming = asyncio.create_task(asyncio.to_thread(warm_up))
     try:
         yield {"node": node}
     finally:
+        await warming
         await asyncio.to_thread(node.stop, STOP_S_MAX)
 
 

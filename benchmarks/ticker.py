@@ -24,21 +24,36 @@ def _tick(lateness: list[float], unfreeze: bool) -> None:
     time.sleep(SETTLE_S)
     if unfreeze:
         gc.unfreeze()
-    while True:
-        due = time.perf_counter() + PERIOD_S
-        time.sleep(PERIOD_S)
+    due = time.perf_counter()
+    while True:  # a fixed grid: each tick that falls into a stall is late, not only the one that was waiting
+        due += PERIOD_S
+        time.sleep(max(due - time.perf_counter(), 0.0))
         lateness.append(time.perf_counter() - due)
+
+
+def _watch_collections(phase: str, info: dict[str, int]) -> None:
+    """Note how long each full collection held everybody up."""
+    if info["generation"] == 2 and phase == "start":
+        began.append(time.perf_counter())
+    elif info["generation"] == 2 and began:
+        collections.append(time.perf_counter() - began.pop())
+
+
+began: list[float] = []
+collections: list[float] = []
 
 
 def _report(path: Path, lateness: list[float]) -> None:
     ordered = sorted(lateness)
     shares = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
     figures = {name: ordered[int(len(ordered) * share)] * 1_000 for name, share in shares.items()} if ordered else {}
-    path.write_text(json.dumps({**figures, "ticks": len(ordered)}))
+    full = {"full_collections": len(collections), "longest_collection": max(collections, default=0.0) * 1_000}
+    path.write_text(json.dumps({**figures, **full, "ticks": len(ordered)}))
 
 
 if __name__ == "__main__":
     late: list[float] = []
+    gc.callbacks.append(_watch_collections)
     atexit.register(_report, Path(sys.argv[1]), late)
     threading.Thread(target=_tick, args=(late, sys.argv[2] == "unfreeze"), daemon=True).start()
     sys.argv = ["streamlit", *sys.argv[3:]]

@@ -4,6 +4,7 @@ I must not decide anything, nor exist twice in a process or on one database.
 My tests are in tests/unit/test_node.py and tests/ui/test_one_engine.py.
 """
 
+import gc
 import json
 import logging
 import os
@@ -264,6 +265,8 @@ class TradingNode:
         self.latch.release()
         config: SessionConfig = command.config  # type: ignore[union-attr]
         ready = prepared or wiring.prepare(config, self.settings)
+        gc.collect()
+        gc.freeze()  # the model's libraries and the bars stay out of later collections, which hold everybody up
         if self._store is not None and not self._store.intact:
             self._store.close()
             self._store = None
