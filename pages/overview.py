@@ -121,8 +121,9 @@ def _trading_notice(node: TradingNode, snapshot: Snapshot) -> None:
         _tripped(node, snapshot, breaker)
     if snapshot.trading_state == TradingState.HALTED:
         reason = formats.sentence(snapshot.reason)
+        held = "open positions keep their stops at the broker" if snapshot.positions else "no position is open"
         st.error(
-            f"**Halted:** {reason}  \nNothing is sent; open positions keep their stops at the broker. "
+            f"**Halted:** {reason}  \nNothing is sent; {held}. "
             "When you have looked, press Resume trading in the sidebar.",
             icon=":material/block:",
         )
