@@ -72,7 +72,7 @@ export default function ({ parentElement, data }) {
   const host = parentElement.querySelector(".keel-plot");
   host.style.height = data.height + "px";
   host.setAttribute("aria-label", data.alt);
-  host.keel = { figure: data.figure, url: data.library };
+  host.keel = { figure: data.figure, url: data.plotly };
   draw(host);
   host.keelTimer ??= setInterval(() => draw(host), 500);
   return () => {
@@ -107,7 +107,7 @@ def live_plotly(
         drawn = _Drawn(subject, version, monotonic(), pio.to_json(build(), validate=False))
         st.session_state[f"{key}-drawn"] = drawn
     chart = st.components.v2.component("keel_live_plotly", html=_HTML, css=_CSS, js=_JS, isolate_styles=False)
-    data = {"figure": drawn.figure, "library": LIBRARY, "alt": alt, "height": height}
+    data = {"figure": drawn.figure, "plotly": LIBRARY, "alt": alt, "height": height}
     chart(data=data, key=key, height="content")
 
 

@@ -12,23 +12,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.ui.server import CHROMIUM_FLAGS, ROOT, Console, start_console, wait_for
+from tests.ui.server import ROOT, Console, start_console, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 FIRST_TRADE_S = 120
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("Chromium is not installed (Debian package chromium)")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

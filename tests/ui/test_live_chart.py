@@ -1,29 +1,17 @@
 """The live chart and the panic button in a real browser: what no AppTest can see."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.ui.server import CHROMIUM_FLAGS, Console, start_console, wait_for
+from tests.ui.server import Console, start_console, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 PLOT = "document.querySelector('.keel-plot')"
 RANGE = f"JSON.stringify({PLOT}._fullLayout.xaxis.range)"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("Chromium is not installed (Debian package chromium)")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
