@@ -8,9 +8,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from benchmarks.figure import Figure, percentile
 from engine.adapters.clock import PacedClock

@@ -4,8 +4,9 @@ I must not send anything, nor learn of fills from anywhere but the broker's tran
 My tests are in tests/unit/test_execution.py.
 """
 
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from engine.domain.error import Bug, HaltTrading
 from engine.domain.order import Order, OrderIntent, OrderStatus

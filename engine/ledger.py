@@ -5,8 +5,9 @@ My tests are in tests/unit/test_ledger.py and tests/unit/test_ledger_properties.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from engine.domain.account import Position, Trade
 from engine.domain.error import HaltTrading

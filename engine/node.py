@@ -14,11 +14,11 @@ import threading
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from msgspec.structs import replace
 
 from engine import wiring
 from engine.config import Settings, configure_logging, load_settings
@@ -279,7 +279,7 @@ class TradingNode:
         self._idle_verdicts.append(_verdict(command, True, f"run {self._session.desk.run_id} started"))
 
     def _turn(self, session: TradingSession, commands: Sequence[Command]) -> None:
-        due_ns = self._attempt(partial(_advance, session, commands))
+        due_ns = self._attempt(partial(self._advance, session, commands))
         if isinstance(due_ns, Exception):
             self._fault(session, due_ns)
             due_ns = None
@@ -287,6 +287,25 @@ class TradingNode:
         if session.finished:
             self._session = None
         elif due_ns is not None and not self._closing:
+            self._clock.wait_until(due_ns, self._wake)
+
+    def _advance(self, session: TradingSession, commands: Sequence[Command]) -> int | None:
+        """Take a step and tell when the next is due, None when the session has ended.
+
+        At full speed step follows step until a picture is due, a command waits or one was carried out.
+        """
+        while True:
+            session.step(commands)
+            if session.finished:
+                return None
+            due_ns = session.next_due_ns()
+            if due_ns is None:
+                session.stop(session.end_reason)
+                return None
+            if commands or self._speed is not None or self._wake.is_set():
+                return due_ns
+            if wiring.monotonic_s() - self._published_s >= PUBLISH_S:
+                return due_ns
             self._clock.wait_until(due_ns, self._wake)
 
     def _attempt(self, work: Callable[[], int | None]) -> int | None | Exception:
@@ -355,17 +374,6 @@ class TradingNode:
         shown = self._snapshot
         verdicts = (*shown.verdicts, verdict)[-VERDICTS_SHOWN:]
         self._snapshot = replace(shown, revision=shown.revision + 1, verdicts=verdicts)
-
-
-def _advance(session: TradingSession, commands: Sequence[Command]) -> int | None:
-    """Take one step and tell when the next is due; None when the session has ended."""
-    session.step(commands)
-    if session.finished:
-        return None
-    due_ns = session.next_due_ns()
-    if due_ns is None:
-        session.stop(session.end_reason)
-    return due_ns
 
 
 def _verdict(command: Command, accepted: bool, detail: str) -> Verdict:

@@ -5,9 +5,10 @@ My tests are the contract tests in tests/contract, run on every implementation.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
+
+import msgspec
 
 from engine.domain.account import Account
 from engine.domain.decision import Prediction, PredictionFault
@@ -89,22 +90,19 @@ class BarSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """The broker answered and its transaction log now holds the outcome; ids up to last_transaction_id exist."""
 
     last_transaction_id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotSent:
+class NotSent(msgspec.Struct, frozen=True, kw_only=True):
     """The order surely never reached the broker."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unresolved:
+class Unresolved(msgspec.Struct, frozen=True, kw_only=True):
     """The order may or may not have reached the broker; only its transaction log can tell."""
 
     reason: str
@@ -133,8 +131,7 @@ class Broker(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictorSpec:
+class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a model needs and can serve.
 
     lookback_bars is the number of closed bars per instrument that one prediction looks at; instruments is the

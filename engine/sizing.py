@@ -4,8 +4,9 @@ I must not check limits (rules do), nor round toward more risk.
 My tests are in tests/unit/test_sizing.py and tests/unit/test_sizing_properties.py.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from engine.domain.instrument import Instrument
 from engine.domain.limits import RiskLimits, StopMode
@@ -15,8 +16,7 @@ from engine.domain.window import BarWindow, average_true_range
 ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryPlan:
+class EntryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """An entry as sized: units signed (0: too small to trade), prices in quote currency, risk in home currency.
 
     risk_home is what is lost from the expected fill price to the stop.

@@ -5,9 +5,11 @@ My tests are in tests/unit/test_snapshot.py.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
+
+import msgspec
+import msgspec.structs
 
 from engine.domain.account import EquityPoint, Trade
 from engine.domain.command import SessionConfig
@@ -20,8 +22,7 @@ from engine.domain.market import Bar, Quote
 ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WarmupRow:
+class WarmupRow(msgspec.Struct, frozen=True, kw_only=True):
     """How far one instrument's look-back buffer is; age_s is of its newest bar (None: no bar), market seconds."""
 
     instrument: str
@@ -36,8 +37,7 @@ class WarmupRow:
         return self.have >= self.need and not self.reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PositionView:
+class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     """One position with what a trader asks of it; amounts in home currency, risk_home if every stop is hit."""
 
     instrument: str
@@ -52,8 +52,7 @@ class PositionView:
     trade_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakerView:
+class BreakerView(msgspec.Struct, frozen=True, kw_only=True):
     """One breaker: what it measures now, its limit, and since when it is tripped (None: it is not)."""
 
     name: str
@@ -64,8 +63,7 @@ class BreakerView:
     cause: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to one command."""
 
     command_id: str
@@ -75,8 +73,7 @@ class Verdict:
     ts_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """Totals of the run so far; bars counts closed bars after warm-up over all instruments."""
 
     bars: int = 0
@@ -87,8 +84,7 @@ class Counts:
     denied: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a page may show about the running session without touching the database.
 
     revision grows with each publication; ts_ns is market time, published_ns the wall clock at publication.
@@ -125,18 +121,18 @@ class Snapshot:
     quotes: tuple[Quote, ...] = ()
     breakers: tuple[BreakerView, ...] = ()
     warmup: tuple[WarmupRow, ...] = ()
-    bars: Mapping[str, tuple[Bar, ...]] = field(default_factory=dict)
+    bars: Mapping[str, tuple[Bar, ...]] = msgspec.field(default_factory=dict)
     equity_curve: tuple[EquityPoint, ...] = ()
     decisions: tuple[Decision, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
-    counts: Counts = field(default_factory=Counts)
+    counts: Counts = msgspec.field(default_factory=Counts)
     realized_pl_home: Decimal = ZERO
     financing_home: Decimal = ZERO
     commission_home: Decimal = ZERO
     digest: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bars", MappingProxyType(dict(self.bars)))
+        msgspec.structs.force_setattr(self, "bars", MappingProxyType(dict(self.bars)))
 
     @property
     def active(self) -> bool:

@@ -5,9 +5,11 @@ My tests are in tests/unit/test_wiring.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from engine import __version__
 from engine.adapters.clock import GAP_NS, PacedClock, monotonic_s, wall_ns
@@ -38,8 +40,7 @@ _HOME_CURRENCIES = ("USD", "EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD")
 STARTER_SEED = 20_250_106
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """One bar file in the recordings folder, as the Session page lists it; problem is empty when it can be used."""
 
     name: str
@@ -54,8 +55,7 @@ class Recording:
     problem: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """A session that can start: everything was checked and loaded, and nothing has been written yet."""
 
     config: SessionConfig

@@ -5,10 +5,10 @@ My tests are in tests/ui/test_session.py.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import streamlit as st
+from msgspec.structs import replace
 
 from engine import wiring
 from engine.domain.command import SessionConfig, StartSession, StopSession

@@ -4,12 +4,12 @@ I must not compute; the ledger does.
 My tests are in tests/unit/test_ledger.py.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
     """The broker's own view of the account, amounts in home currency."""
 
     currency: str
@@ -19,8 +19,7 @@ class Account:
     last_transaction_id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trade:
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
     """One open lot; units are signed and what is left of it, prices in quote currency, amounts in home currency."""
 
     trade_id: str
@@ -36,8 +35,7 @@ class Trade:
     financing_home: Decimal = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class Position(msgspec.Struct, frozen=True, kw_only=True):
     """Net units of one instrument; average_price in quote currency, unrealized_pl_home on the closing side."""
 
     instrument: str
@@ -46,8 +44,7 @@ class Position:
     unrealized_pl_home: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EquityPoint:
+class EquityPoint(msgspec.Struct, frozen=True, kw_only=True):
     """Equity (balance + open P/L) at a moment, in home currency."""
 
     ts_ns: int

@@ -7,9 +7,10 @@ Each command carries command_id: made when a form is drawn, so that a double cli
 expected_revision, where present, is the snapshot revision the person was looking at.
 """
 
-from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+
+import msgspec
 
 from engine.domain.error import ConfigError
 from engine.domain.limits import RiskLimits
@@ -28,8 +29,7 @@ class Mode(StrEnum):
     REPLAY = "replay"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionConfig:
+class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a session needs to know before it starts.
 
     capital_home is the opening balance of the simulated account in `currency`; speed multiplies market time
@@ -49,7 +49,7 @@ class SessionConfig:
     duration_s: int | None = None
     warmup_timeout_s: int = 60
     bars: tuple[tuple[str, str], ...] = ()
-    limits: RiskLimits = field(default_factory=RiskLimits)
+    limits: RiskLimits = msgspec.field(default_factory=RiskLimits)
 
     def __post_init__(self) -> None:
         if not self.capital_home.is_finite() or not CAPITAL_MIN <= self.capital_home <= CAPITAL_MAX:
@@ -68,60 +68,52 @@ class SessionConfig:
             raise ConfigError(f"Instruments {', '.join(self.instruments)} name one instrument twice.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartSession:
+class StartSession(msgspec.Struct, frozen=True, kw_only=True):
     """Start a session; refused while one is active."""
 
     command_id: str
     config: SessionConfig
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopSession:
+class StopSession(msgspec.Struct, frozen=True, kw_only=True):
     """End the session; open positions stay at the broker with their stops."""
 
     command_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PauseEntries:
+class PauseEntries(msgspec.Struct, frozen=True, kw_only=True):
     """Open nothing new; signals may still close what is open, and stops stay in force."""
 
     command_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResumeTrading:
+class ResumeTrading(msgspec.Struct, frozen=True, kw_only=True):
     """Allow entries again after a pause or a halt; refused from a stale page."""
 
     command_id: str
     expected_revision: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HaltTrading:
+class HaltTrading(msgspec.Struct, frozen=True, kw_only=True):
     """Send nothing more until resumed; open positions stay with their stops."""
 
     command_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlattenAll:
+class FlattenAll(msgspec.Struct, frozen=True, kw_only=True):
     """Halt, then close every position at the market; trading stays halted."""
 
     command_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClosePosition:
+class ClosePosition(msgspec.Struct, frozen=True, kw_only=True):
     """Close one instrument's position at the market."""
 
     command_id: str
     instrument: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateRiskLimits:
+class UpdateRiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Replace the limits of the running session; refused from a stale page."""
 
     command_id: str
@@ -129,8 +121,7 @@ class UpdateRiskLimits:
     expected_revision: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcknowledgeBreaker:
+class AcknowledgeBreaker(msgspec.Struct, frozen=True, kw_only=True):
     """Release a tripped breaker, with the operator's reason."""
 
     command_id: str

@@ -4,9 +4,10 @@ I must not hold anything that the decision did not look at.
 My tests are in tests/unit/domain/test_decision.py.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+import msgspec
 
 
 class Action(StrEnum):
@@ -20,23 +21,20 @@ class Action(StrEnum):
     FAULT = "fault"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """What a model says about the next bars: direction -1, 0 or +1 and its confidence 0..1."""
 
     direction: int
     confidence: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictionFault:
+class PredictionFault(msgspec.Struct, frozen=True, kw_only=True):
     """A model could not answer; reason is one sentence."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
     """One check of one intended order: what was measured, against which limit, with units in the text."""
 
     name: str
@@ -45,8 +43,7 @@ class Gate:
     passed: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was looked at when a bar closed, and what came of it.
 
     bid and ask are the quote used (the bar's close while there is none), in quote currency; equity_home was used for

@@ -4,10 +4,11 @@ I must not change meaning once released: old journals are replayed.
 My tests are in tests/unit/domain/test_event.py.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from engine.domain.command import SessionConfig
 from engine.domain.decision import Decision
@@ -44,8 +45,7 @@ class SessionState(StrEnum):
     FAULTED = "FAULTED"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionStarted:
+class SessionStarted(msgspec.Struct, frozen=True, kw_only=True):
     """A run began; amounts in `config.currency`."""
 
     ts_ns: int
@@ -55,8 +55,7 @@ class SessionStarted:
     engine_version: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconciled:
+class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
     """Our books and the broker's agree; nothing is sent before this."""
 
     ts_ns: int
@@ -64,24 +63,21 @@ class Reconciled:
     last_transaction_id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WarmedUp:
+class WarmedUp(msgspec.Struct, frozen=True, kw_only=True):
     """Every instrument has its look-back bars."""
 
     ts_ns: int
     bars: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionMade:
+class DecisionMade(msgspec.Struct, frozen=True, kw_only=True):
     """A closed bar was judged."""
 
     ts_ns: int
     decision: Decision
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderInitialized:
+class OrderInitialized(msgspec.Struct, frozen=True, kw_only=True):
     """An order is about to be sent; committed before the broker hears of it.
 
     risk_home is what is lost if the stop is hit at its price; command_id is set when a person asked for it.
@@ -93,8 +89,7 @@ class OrderInitialized:
     command_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderUpdated:
+class OrderUpdated(msgspec.Struct, frozen=True, kw_only=True):
     """An order moved to another status for a reason other than a broker transaction."""
 
     ts_ns: int
@@ -103,56 +98,49 @@ class OrderUpdated:
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderFilled:
+class OrderFilled(msgspec.Struct, frozen=True, kw_only=True):
     """The broker's log shows a fill (ours, a stop's, a target's, a close-out's)."""
 
     ts_ns: int
     fill: Fill
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinancingCharged:
+class FinancingCharged(msgspec.Struct, frozen=True, kw_only=True):
     """The broker's log shows daily financing."""
 
     ts_ns: int
     financing: DailyFinancing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FundsMoved:
+class FundsMoved(msgspec.Struct, frozen=True, kw_only=True):
     """The broker's log shows money paid in or out."""
 
     ts_ns: int
     transfer: FundsTransferred
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerOrderCreated:
+class BrokerOrderCreated(msgspec.Struct, frozen=True, kw_only=True):
     """The broker's log shows a new order (ours or a dependent stop or target)."""
 
     ts_ns: int
     order: OrderCreated
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerOrderCanceled:
+class BrokerOrderCanceled(msgspec.Struct, frozen=True, kw_only=True):
     """The broker's log shows a cancelled order."""
 
     ts_ns: int
     cancel: OrderCanceled
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerOrderRejected:
+class BrokerOrderRejected(msgspec.Struct, frozen=True, kw_only=True):
     """The broker's log shows a rejected order."""
 
     ts_ns: int
     reject: OrderRejected
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakerTripped:
+class BreakerTripped(msgspec.Struct, frozen=True, kw_only=True):
     """A breaker latched; it stays until acknowledged."""
 
     ts_ns: int
@@ -161,8 +149,7 @@ class BreakerTripped:
     limit: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakerReleased:
+class BreakerReleased(msgspec.Struct, frozen=True, kw_only=True):
     """The operator released a breaker."""
 
     ts_ns: int
@@ -170,8 +157,7 @@ class BreakerReleased:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradingStateChanged:
+class TradingStateChanged(msgspec.Struct, frozen=True, kw_only=True):
     """Which orders may leave has changed."""
 
     ts_ns: int
@@ -179,16 +165,14 @@ class TradingStateChanged:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitsChanged:
+class LimitsChanged(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of the running session were replaced."""
 
     ts_ns: int
     limits: RiskLimits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandAccepted:
+class CommandAccepted(msgspec.Struct, frozen=True, kw_only=True):
     """A request took effect."""
 
     ts_ns: int
@@ -197,8 +181,7 @@ class CommandAccepted:
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandRefused:
+class CommandRefused(msgspec.Struct, frozen=True, kw_only=True):
     """A request was refused, with the reason."""
 
     ts_ns: int
@@ -207,8 +190,7 @@ class CommandRefused:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Faulted:
+class Faulted(msgspec.Struct, frozen=True, kw_only=True):
     """Something unexpected happened; the session stopped trading."""
 
     ts_ns: int
@@ -216,8 +198,7 @@ class Faulted:
     error: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionStopped:
+class SessionStopped(msgspec.Struct, frozen=True, kw_only=True):
     """A run ended; the figures of the run, amounts in home currency."""
 
     ts_ns: int

@@ -5,8 +5,9 @@ My tests are in tests/unit/domain/test_instrument.py.
 """
 
 import re
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+
+import msgspec
 
 from engine.domain.error import ConfigError
 
@@ -15,8 +16,7 @@ _STEPS = tuple(Decimal(1).scaleb(-decimals) for decimals in range(DECIMALS_MAX +
 NAME_PATTERN = re.compile(r"[A-Z0-9]{2,12}_[A-Z0-9]{2,6}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instrument:
+class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """One tradeable instrument.
 
     pip_size and prices are in quote currency, units in base currency; margin_rate is a fraction (0.02 = 50:1).

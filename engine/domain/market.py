@@ -4,9 +4,10 @@ I must not read a clock; whoever asks for an age brings the time.
 My tests are in tests/unit/domain/test_market.py.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+import msgspec
 
 from engine.domain.error import ConfigError
 
@@ -17,11 +18,22 @@ _SECONDS = {
     "M1": 60, "M2": 120, "M4": 240, "M5": 300, "M10": 600, "M15": 900, "M30": 1_800,
     "H1": 3_600, "H2": 7_200, "H3": 10_800, "H4": 14_400, "H6": 21_600, "H8": 28_800, "H12": 43_200, "D": 86_400,
 }  # fmt: skip
-_NANOSECONDS = {name: length * NS_PER_S for name, length in _SECONDS.items()}
 
 
 class Granularity(StrEnum):
-    """Length of a bar, by OANDA's names (S = seconds, M = minutes, H = hours, D = day)."""
+    """Length of a bar, by OANDA's names (S = seconds, M = minutes, H = hours, D = day), in `seconds` and in `ns`."""
+
+    # plain attributes: a bar asks for its length several times, and a look-up by member hashes in Python
+    seconds: int
+    ns: int
+
+    def __new__(cls, name: str) -> "Granularity":
+        """Make the member of this name and give it its length."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.seconds = _SECONDS[name]
+        member.ns = _SECONDS[name] * NS_PER_S
+        return member
 
     S5 = "S5"
     S10 = "S10"
@@ -43,16 +55,6 @@ class Granularity(StrEnum):
     H12 = "H12"
     D = "D"
 
-    @property
-    def seconds(self) -> int:
-        """Length in seconds."""
-        return _SECONDS[self]
-
-    @property
-    def ns(self) -> int:
-        """Length in nanoseconds."""
-        return _NANOSECONDS[self]
-
     @classmethod
     def parse(cls, text: str) -> "Granularity":
         """Turn text into a granularity; raises ConfigError that lists the allowed ones."""
@@ -66,8 +68,7 @@ class Granularity(StrEnum):
         return next((cls(name) for name, length in _SECONDS.items() if length == seconds), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quote:
+class Quote(msgspec.Struct, frozen=True, kw_only=True):
     """Bid and ask now, in quote currency.
 
     home_rate is the value of one unit of the quote currency in the account's home currency (mid, no charge);
@@ -104,8 +105,7 @@ class Quote:
         return (now_ns - self.ts_ns) / NS_PER_S
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class Bar(msgspec.Struct, frozen=True, kw_only=True):
     """One closed candle with its bid and ask prices, in quote currency.
 
     open_ts_ns is the start of the bar; a bar object exists only once the bar is complete.

@@ -4,9 +4,11 @@ I must not talk to a venue.
 My tests are in tests/unit/domain/test_order.py.
 """
 
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
 
 from engine.domain.error import Bug
 
@@ -75,8 +77,7 @@ def client_order_id(run_id: int, instrument: str, bar_ts_ns: int, number: int) -
     return f"{run_id}-{instrument}-{bar_ts_ns}-{number}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderIntent:
+class OrderIntent(msgspec.Struct, frozen=True, kw_only=True):
     """A market order as decided, before it is sent.
 
     units are signed (negative sells); stop_loss, take_profit and price_bound are prices in quote currency,
@@ -99,8 +100,7 @@ class OrderIntent:
             raise Bug(f"{self.client_order_id}: an order of 0 units is no order")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(msgspec.Struct, frozen=True, kw_only=True):
     """An intent and where it stands; filled_units carry the sign of the intent."""
 
     intent: OrderIntent

@@ -4,12 +4,12 @@ I must not be made from an order's answer; only a broker's transaction log makes
 My tests are in tests/unit/domain/test_transaction.py and tests/unit/test_ledger.py.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradeOpened:
+
+class TradeOpened(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a fill that opened a trade; units are signed, price is in quote currency."""
 
     trade_id: str
@@ -20,8 +20,7 @@ class TradeOpened:
     trailing_distance: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradeClosed:
+class TradeClosed(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a fill that closed (all or some of) a trade.
 
     units carry the sign of the closing order; the amounts are in home currency.
@@ -34,8 +33,7 @@ class TradeClosed:
     financing_home: Decimal = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fill:
+class Fill(msgspec.Struct, frozen=True, kw_only=True):
     """An ORDER_FILL; one fill can close several trades, reduce one and open one.
 
     pl_home, financing_home and commission_home move the balance: balance_home is the account's balance after
@@ -60,8 +58,7 @@ class Fill:
     reduced: TradeClosed | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradeFinancing:
+class TradeFinancing(msgspec.Struct, frozen=True, kw_only=True):
     """What one open trade paid (negative) or earned at a rollover, in home currency."""
 
     trade_id: str
@@ -69,8 +66,7 @@ class TradeFinancing:
     financing_home: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DailyFinancing:
+class DailyFinancing(msgspec.Struct, frozen=True, kw_only=True):
     """A DAILY_FINANCING at 17:00 New York; financing_home is the sum over trades."""
 
     transaction_id: int
@@ -80,8 +76,7 @@ class DailyFinancing:
     trades: tuple[TradeFinancing, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderCanceled:
+class OrderCanceled(msgspec.Struct, frozen=True, kw_only=True):
     """An ORDER_CANCEL: the order was made and ended without (further) fill, for the broker's reason."""
 
     transaction_id: int
@@ -91,8 +86,7 @@ class OrderCanceled:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRejected:
+class OrderRejected(msgspec.Struct, frozen=True, kw_only=True):
     """A *_ORDER_REJECT: no order was made."""
 
     transaction_id: int
@@ -101,8 +95,7 @@ class OrderRejected:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderCreated:
+class OrderCreated(msgspec.Struct, frozen=True, kw_only=True):
     """An order (ours, or a dependent stop or target) was made at the broker; no money moves.
 
     trade_id and price are set for dependent orders; kind is OANDA's transaction type, for example STOP_LOSS_ORDER.
@@ -119,8 +112,7 @@ class OrderCreated:
     price: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FundsTransferred:
+class FundsTransferred(msgspec.Struct, frozen=True, kw_only=True):
     """Money paid in or out (also the opening balance of a simulated account), in home currency."""
 
     transaction_id: int

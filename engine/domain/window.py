@@ -38,20 +38,19 @@ class BarWindow:
 
     def append(self, bar: Bar) -> None:
         """Add the next closed bar and drop the oldest beyond capacity; raises Bug when it is not newer."""
-        end_ns = bar.close_ts_ns
-        if self.close_ts_ns and end_ns <= self.close_ts_ns[-1]:
-            raise Bug(f"{bar.instrument}: bar ending {end_ns} is not newer than {self.close_ts_ns[-1]}")
+        end_ns, ends = bar.close_ts_ns, self.close_ts_ns
+        if ends and end_ns <= ends[-1]:
+            raise Bug(f"{bar.instrument}: bar ending {end_ns} is not newer than {ends[-1]}")
         bid, ask = float(bar.bid_close), float(bar.ask_close)
         self.open.append((float(bar.bid_open) + float(bar.ask_open)) / 2)
         self.high.append((float(bar.bid_high) + float(bar.ask_high)) / 2)
         self.low.append((float(bar.bid_low) + float(bar.ask_low)) / 2)
         self.close.append((bid + ask) / 2)
         self.spread.append(ask - bid)
-        self.close_ts_ns.append(end_ns)
+        ends.append(end_ns)
         self.granularity_ns = bar.granularity.ns
-        if len(self.close) > self.capacity:
-            for column in (self.open, self.high, self.low, self.close, self.spread, self.close_ts_ns):
-                del column[0]
+        if len(ends) > self.capacity:
+            del self.open[0], self.high[0], self.low[0], self.close[0], self.spread[0], ends[0]
 
 
 def average_true_range(window: BarWindow, period: int) -> float:

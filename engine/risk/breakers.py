@@ -5,17 +5,17 @@ My tests are in tests/unit/risk/test_breakers.py.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
+
+import msgspec
 
 from engine.domain.limits import RiskLimits
 
 HUNDRED = Decimal(100)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountView:
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     """What a breaker may look at; amounts in home currency, open P/L included in equity."""
 
     ts_ns: int
@@ -25,8 +25,7 @@ class AccountView:
     limits: RiskLimits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What a breaker measures now, in percent, and its limit."""
 
     value_pct: Decimal
@@ -38,8 +37,7 @@ class Reading:
         return self.value_pct >= self.limit_pct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trip:
+class Trip(msgspec.Struct, frozen=True, kw_only=True):
     """A breaker that has latched, and what it measured at that moment."""
 
     breaker: str

@@ -5,9 +5,10 @@ My tests are in tests/unit/risk/test_rules.py: a table per rule, just under, at 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
+
+import msgspec
 
 from engine.domain.decision import Gate
 from engine.domain.event import TradingState
@@ -19,8 +20,7 @@ from engine.domain.order import OrderIntent
 FUTURE_S_MAX = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RiskView:
+class RiskView(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule may look at: frozen, made for one intent.
 
     position_units are signed; reserved_units count orders whose outcome is not known; exposure_others_home is the

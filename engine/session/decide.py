@@ -4,8 +4,9 @@ I must not send anything; I return the decision and the order it wants.
 My tests are in tests/unit/session/test_decide.py.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from engine.domain.decision import Action, Decision, Gate, Prediction, PredictionFault
 from engine.domain.event import TradingState
@@ -21,8 +22,7 @@ NOTHING = Prediction(direction=0, confidence=0.0)
 NO_QUOTE = Gate(name="quote", value="none", limit="a bid and an ask", passed=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """An order that a decision asks for, and what it loses at its stop in home currency."""
 
     intent: OrderIntent

@@ -6,9 +6,9 @@ My tests are in tests/unit/store/test_codec.py.
 
 import hashlib
 import re
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.domain.event import KINDS, CommandAccepted, CommandRefused, Event, OrderInitialized, SessionStarted
 
@@ -54,7 +54,8 @@ class RunDigest:
         self._hash = hashlib.sha256()
         self._waiting: list[bytes] = []
         self._prefix = b"%d-" % run_id
-        self._in_order_id = re.compile(rb"\b%d(?=-[A-Z0-9]{2,12}_[A-Z0-9]{2,6}-\d)" % run_id)
+        # begins with the number itself, which is several times faster to search for than a word boundary
+        self._in_order_id = re.compile(rb"%d(?<!\w%d)(?=-[A-Z0-9]{2,12}_[A-Z0-9]{2,6}-\d)" % (run_id, run_id))
 
     def add(self, event: Event, payload: bytes) -> None:
         """Take in one event, given with its encoding."""

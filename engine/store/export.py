@@ -10,7 +10,6 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
 from typing import TextIO
@@ -25,7 +24,7 @@ NS_PER_S = 1_000_000_000
 # A spreadsheet would run a text cell that begins with one of these (OWASP ASVS 1.2.10).
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _TIMES = {"entry_ns": "entry_time", "exit_ns": "exit_time"}
-_COLUMNS = tuple(item.name for item in fields(TradeRow))
+_COLUMNS = TradeRow.__struct_fields__
 _VALUES = attrgetter(*_COLUMNS)
 
 

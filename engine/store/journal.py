@@ -41,9 +41,8 @@ class SqliteJournal:
         payload = encode(event)
         seq = self._next_seq
         self._projector.apply(seq, event, payload)
-        client_order_id, command_id = references(event)
         kind = type(event).__name__
-        self._events.append((seq, self._run_id, event.ts_ns, kind, client_order_id, command_id, payload.decode()))
+        self._events.append((seq, self._run_id, event.ts_ns, kind, *references(event), payload.decode()))
         self._next_seq = seq + 1
 
     def commit(self) -> None:

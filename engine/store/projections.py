@@ -1,4 +1,4 @@
-"""I am the tables made from events: decisions, orders, fills, trades, positions and the figures of a run.
+"""I am the tables made from events: orders, fills, trades, positions and the figures of a run.
 I may import the domain, and codec, rows and schema of my own floor.
 I must not read anything but the events themselves, so that every table can be made again from them.
 My tests are in tests/unit/store/test_projections.py and test_rebuild.py.
@@ -6,9 +6,9 @@ My tests are in tests/unit/store/test_projections.py and test_rebuild.py.
 
 import sqlite3
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
 from sqlite_utils import Database
 
 from engine.domain.error import ConfigError, HaltTrading
@@ -20,7 +20,6 @@ from engine.domain.event import (
     BrokerOrderRejected,
     CommandAccepted,
     CommandRefused,
-    DecisionMade,
     Event,
     FinancingCharged,
     FundsMoved,
@@ -41,7 +40,6 @@ from engine.store.rows import (
     Tally,
     TradeState,
     closings,
-    decision_row,
     exit_reason,
     fill_row,
     transaction_row,
@@ -110,39 +108,43 @@ class Projector:
         self._trades: dict[str, TradeState] = {}
         self._trips: dict[str, Row] = {}
         self._tally = Tally()
-        self._decisions: list[Row] = []
         self._added: dict[str, list[Row]] = {"fills": [], "transactions": [], "commands": []}
-        self._changed: dict[str, dict[object, Row]] = {table: {} for table in _KEYS}
+        self._changed: dict[str, dict[object, Row]] = {table: {} for table in ("breakers", "positions", "metrics")}
+        self._changed_orders: dict[int, OrderState] = {}
+        self._changed_trades: dict[int, TradeState] = {}
         self._run_changes: list[tuple[str, dict[str, object]]] = []
 
     def apply(self, seq: int, event: Event, payload: bytes) -> None:
         """Take in one event, given with its encoding; raises HaltTrading when it closes what was never opened."""
         self.digest.add(event, payload)
-        if isinstance(event, DecisionMade):
-            self._decisions.append(decision_row(seq, self.run_id, event.ts_ns, event.decision))
-        elif type(event) in _HANDLERS:
-            _HANDLERS[type(event)](self, seq, event)
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, seq, event)
 
     def write(self, conn: sqlite3.Connection) -> None:
         """Write the rows that are new or changed since clear(), inside the caller's transaction."""
         self.digest.settle()
-        conn.executemany(_SQL["decisions"], self._decisions)
         for table, added in self._added.items():
             if added:
                 conn.executemany(_SQL[table], added)
         for table, changed in self._changed.items():
             if changed:
                 conn.executemany(_SQL[table], changed.values())
+        if self._changed_orders:
+            conn.executemany(_SQL["orders"], [order.row(self.run_id) for order in self._changed_orders.values()])
+        if self._changed_trades:
+            conn.executemany(_SQL["trades"], [trade.row(self.run_id) for trade in self._changed_trades.values()])
         for statement, values in self._run_changes:
             conn.execute(statement, {"run_id": self.run_id, **values})
 
     def clear(self) -> None:
         """Forget the rows that have been committed."""
-        self._decisions.clear()
         for added in self._added.values():
             added.clear()
         for changed in self._changed.values():
             changed.clear()
+        self._changed_orders.clear()
+        self._changed_trades.clear()
         self._run_changes.clear()
 
     def _start(self, _seq: int, event: SessionStarted) -> None:
@@ -219,7 +221,7 @@ class Projector:
     def _keep(self, order: OrderState) -> None:
         """Note an order's new state; one that can change no more is let go, so that memory does not grow."""
         client_order_id = order.intent.client_order_id
-        self._changed["orders"][order.seq] = order.row(self.run_id)
+        self._changed_orders[order.seq] = order
         if order.status in _OVER:
             self._orders.pop(client_order_id, None)
         else:
@@ -257,7 +259,7 @@ class Projector:
 
     def _hold(self, trade: TradeState) -> None:
         """Note a trade's new state; a closed one is counted and let go."""
-        self._changed["trades"][trade.seq] = trade.row(self.run_id)
+        self._changed_trades[trade.seq] = trade
         if trade.exit_ns is None:
             self._trades[trade.trade_id] = trade
         else:

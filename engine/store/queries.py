@@ -6,12 +6,12 @@ My tests are in tests/unit/store/test_queries.py.
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+import msgspec
 from sqlite_utils import Database
 
 from engine.domain.account import EquityPoint
@@ -24,8 +24,7 @@ from engine.store.schema import BUSY_TIMEOUT_MS, DECIMALS, check_ours, migrate, 
 _RUN_ID_MAX = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRow:
+class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     """One run; figures are None until it ends (or for a run that never began), amounts in `currency`."""
 
     run_id: int
@@ -54,8 +53,7 @@ class RunRow:
     digest: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradeRow:
+class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
     """One round trip; units are absolute, side is long or short, state OPEN or CLOSED, amounts in home currency."""
 
     run_id: int
@@ -79,8 +77,7 @@ class TradeRow:
     seq: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRow:
+class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     """One of our orders; units and filled_units are signed, status is an OrderStatus."""
 
     run_id: int
@@ -104,8 +101,7 @@ class OrderRow:
     seq: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FillRow:
+class FillRow(msgspec.Struct, frozen=True, kw_only=True):
     """One fill; units are signed, amounts in home currency, closed_trade_ids a JSON list."""
 
     run_id: int
@@ -127,8 +123,7 @@ class FillRow:
     seq: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionRow:
+class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
     """One decision with every gate of its intended order; first_block names the first gate that failed."""
 
     seq: int

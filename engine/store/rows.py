@@ -5,10 +5,11 @@ My tests are in tests/unit/store/test_projections.py.
 """
 
 import json
-from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from engine.domain.decision import Decision
+import msgspec
+from msgspec.structs import replace
+
 from engine.domain.error import HaltTrading
 from engine.domain.event import (
     BrokerOrderCanceled,
@@ -51,29 +52,6 @@ def references(event: Event) -> tuple[str | None, str | None]:
             return None, command_id
         case _:
             return None, None
-
-
-def decision_row(seq: int, run_id: int, ts_ns: int, decision: Decision) -> Row:
-    """Make the row of a decision; the hot one, so without detours. Its gates stay in the event."""
-    first_block = next((gate.name for gate in decision.gates if not gate.passed), None) if decision.gates else None
-    return (
-        seq,
-        run_id,
-        ts_ns,
-        decision.bar_ts_ns,
-        decision.instrument,
-        decision.direction,
-        decision.confidence,
-        str(decision.action),
-        decision.reason,
-        str(decision.bid),
-        str(decision.ask),
-        str(decision.equity_home),
-        str(decision.position_units),
-        str(decision.units),
-        decision.client_order_id,
-        first_block,
-    )
 
 
 def fill_row(seq: int, run_id: int, fill: Fill) -> Row:
@@ -119,8 +97,7 @@ def transaction_row(seq: int, run_id: int, transaction: Transaction) -> Row:
     return run_id, transaction.transaction_id, kind, transaction.ts_ns, exact(amount), exact(balance), seq
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderState:
+class OrderState(msgspec.Struct, frozen=True, kw_only=True):
     """One of our orders as the events so far tell it; filled_units carry the sign of the intent."""
 
     seq: int
@@ -167,8 +144,7 @@ class OrderState:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradeState:
+class TradeState(msgspec.Struct, frozen=True, kw_only=True):
     """One round trip as the events so far tell it.
 
     units and units_open are signed, closed_value is the sum of units x price of its closes, amounts in home currency.
@@ -265,8 +241,7 @@ def exit_reason(fill: Fill, ours: OrderReason | None) -> str:
     return (str(ours) if ours else fill.reason.removesuffix("_ORDER")).replace("_", " ").lower()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
     """Running sums over a run's trades, in home currency; wins and losses count closed trades after financing."""
 
     realized_pl_home: Decimal = ZERO

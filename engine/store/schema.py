@@ -13,7 +13,7 @@ from engine.domain.error import ConfigError
 
 # "KEEL" in ASCII, at a fixed place of the file's header: tells our files from other programs' SQLite files.
 APPLICATION_ID = 0x4B45454C
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_MS = 5_000
 
 MIGRATIONS = Migrations("keel")
@@ -21,10 +21,6 @@ MIGRATIONS = Migrations("keel")
 # Columns in the order in which rows are written.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "events": ("seq", "run_id", "ts_ns", "kind", "client_order_id", "command_id", "payload"),
-    "decisions": (
-        "seq", "run_id", "ts_ns", "bar_ts_ns", "instrument", "direction", "confidence", "action", "reason", "bid",
-        "ask", "equity_home", "position_units", "units", "client_order_id", "first_block",
-    ),
     "orders": (
         "run_id", "client_order_id", "instrument", "units", "reason", "created_ns", "price_bound", "stop_loss",
         "take_profit", "trailing_distance", "reduce_only", "risk_home", "command_id", "status", "status_ns", "detail",
@@ -119,6 +115,13 @@ _FIRST_INDEXES = (
     "CREATE INDEX orders_by_run ON orders(run_id)",
 )
 
+_DECISIONS_VIEW = """CREATE VIEW decisions_view AS SELECT seq, run_id,
+        datetime(ts_ns / 1000000000, 'unixepoch') AS decided,
+        datetime(bar_ts_ns / 1000000000, 'unixepoch') AS bar, instrument, direction, confidence, action, reason,
+        first_block, CAST(bid AS REAL) AS bid, CAST(ask AS REAL) AS ask, CAST(equity_home AS REAL) AS equity_home,
+        CAST(position_units AS REAL) AS position_units, CAST(units AS REAL) AS units, client_order_id
+        FROM decisions"""
+
 _FIRST_VIEWS = (
     """CREATE VIEW runs_view AS SELECT run_id, status, mode, instruments, granularity, model_id,
         datetime(started_ns / 1000000000, 'unixepoch') AS started,
@@ -127,11 +130,7 @@ _FIRST_VIEWS = (
         CAST(closing_balance_home AS REAL) AS closing_balance_home, CAST(equity_home AS REAL) AS equity_home,
         CAST(max_drawdown_pct AS REAL) AS max_drawdown_pct, bars, decisions, orders, fills, trades, reason, digest
         FROM runs""",
-    """CREATE VIEW decisions_view AS SELECT seq, run_id, datetime(ts_ns / 1000000000, 'unixepoch') AS decided,
-        datetime(bar_ts_ns / 1000000000, 'unixepoch') AS bar, instrument, direction, confidence, action, reason,
-        first_block, CAST(bid AS REAL) AS bid, CAST(ask AS REAL) AS ask, CAST(equity_home AS REAL) AS equity_home,
-        CAST(position_units AS REAL) AS position_units, CAST(units AS REAL) AS units, client_order_id
-        FROM decisions""",
+    _DECISIONS_VIEW,
     """CREATE VIEW trades_view AS SELECT run_id, trade_id, instrument, side, state, CAST(units AS REAL) AS units,
         CAST(units_open AS REAL) AS units_open, datetime(entry_ns / 1000000000, 'unixepoch') AS entered,
         CAST(entry_price AS REAL) AS entry_price, datetime(exit_ns / 1000000000, 'unixepoch') AS exited,
@@ -156,6 +155,37 @@ _FIRST_VIEWS = (
 @MIGRATIONS(name="0001_first_light")
 def _first_light(db: Database) -> None:
     for statement in _FIRST_TABLES + _FIRST_INDEXES + _FIRST_VIEWS:
+        db.execute(statement)
+
+
+# A decision stands once, in its event; whoever asks for decisions reads them there.
+_DECISIONS_FROM_EVENTS = (
+    "DROP VIEW decisions_view",
+    "DROP TABLE decisions",
+    "CREATE INDEX decisions_by_run ON events(run_id) WHERE kind = 'DecisionMade'",
+    """CREATE VIEW decisions AS SELECT seq, run_id, ts_ns,
+        json_extract(payload, '$.decision.bar_ts_ns') AS bar_ts_ns,
+        json_extract(payload, '$.decision.instrument') AS instrument,
+        json_extract(payload, '$.decision.direction') AS direction,
+        json_extract(payload, '$.decision.confidence') AS confidence,
+        json_extract(payload, '$.decision.action') AS action,
+        json_extract(payload, '$.decision.reason') AS reason,
+        json_extract(payload, '$.decision.bid') AS bid,
+        json_extract(payload, '$.decision.ask') AS ask,
+        json_extract(payload, '$.decision.equity_home') AS equity_home,
+        json_extract(payload, '$.decision.position_units') AS position_units,
+        json_extract(payload, '$.decision.units') AS units, client_order_id,
+        (SELECT json_extract(payload, '$.decision.gates[' || min(gate.key) || '].name')
+            FROM json_each(payload, '$.decision.gates') AS gate
+            WHERE NOT json_extract(gate.value, '$.passed')) AS first_block
+        FROM events WHERE kind = 'DecisionMade'""",
+    _DECISIONS_VIEW,
+)
+
+
+@MIGRATIONS(name="0002_decisions_once")
+def _decisions_once(db: Database) -> None:
+    for statement in _DECISIONS_FROM_EVENTS:
         db.execute(statement)
 
 

@@ -1,11 +1,11 @@
 """The overview with a real engine behind it: what each state shows, and that figures agree with the snapshot."""
 
 import json
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from streamlit.testing.v1 import AppTest
 
 from engine.domain.command import FlattenAll, Mode, SessionConfig, StartSession, StopSession

@@ -1,12 +1,12 @@
 """The session page with a real engine behind it: every state, every reason, and what Start really starts."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 

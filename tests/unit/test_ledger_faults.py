@@ -1,9 +1,9 @@
 """Transactions that contradict themselves are refused before anything of them is booked."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from engine.domain.error import HaltTrading
 from engine.domain.transaction import DailyFinancing, TradeFinancing

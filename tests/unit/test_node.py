@@ -6,10 +6,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.config import Settings
 from engine.domain.command import FlattenAll, Mode, PauseEntries, SessionConfig, StartSession, StopSession

@@ -3,11 +3,11 @@
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from queue import Queue
 
 import pytest
+from msgspec.structs import replace
 
 from engine import wiring
 from engine.adapters.clock import PacedClock

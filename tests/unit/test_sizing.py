@@ -1,6 +1,6 @@
 """From risk and distance to units, stop, target and bound: worked examples, by hand."""
 
-from dataclasses import FrozenInstanceError, replace
+import dataclasses
 from decimal import Decimal
 
 import pytest
@@ -21,7 +21,9 @@ PIPS = RiskLimits(
     stop_loss_pips=Decimal(20),
     take_profit_pips=Decimal(30),
 )
-ATR = replace(PIPS, stop_mode=StopMode.ATR, stop_loss_atr=Decimal(2), take_profit_atr=Decimal(3), atr_period=14)
+ATR = dataclasses.replace(
+    PIPS, stop_mode=StopMode.ATR, stop_loss_atr=Decimal(2), take_profit_atr=Decimal(3), atr_period=14
+)
 
 
 def plan(
@@ -85,15 +87,15 @@ def test_wider_range_means_a_smaller_position_of_the_same_risk() -> None:
 def test_tp_mode(mode: str, field: str, off: RiskLimits, direction: int) -> None:
     """The target follows the stop's mode, and 0 of that mode's own field means none."""
     other = {"pips": "take_profit_atr", "atr": "take_profit_pips"}[mode]
-    without = replace(off, **{field: Decimal(0)})
+    without = dataclasses.replace(off, **{field: Decimal(0)})
     assert plan(direction, without).take_profit is None
-    assert plan(direction, replace(off, **{other: Decimal(0)})) == plan(direction, off)
+    assert plan(direction, dataclasses.replace(off, **{other: Decimal(0)})) == plan(direction, off)
     assert plan(direction, without).units == plan(direction, off).units
 
 
 def test_stop_mode_decides_which_stop_distance_counts() -> None:
-    assert plan(1, replace(PIPS, stop_loss_atr=Decimal(40))) == plan(1)
-    assert plan(1, replace(ATR, stop_loss_pips=Decimal(400))) == plan(1, ATR)
+    assert plan(1, dataclasses.replace(PIPS, stop_loss_atr=Decimal(40))) == plan(1)
+    assert plan(1, dataclasses.replace(ATR, stop_loss_pips=Decimal(400))) == plan(1, ATR)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_size_rounds_down(equity: str, units: int) -> None:
         ("0", PIPS, None),
         ("-5000", PIPS, None),
         ("0.19", PIPS, None),
-        ("10000", replace(PIPS, position_units_max={ANY: Decimal(0)}), None),
+        ("10000", dataclasses.replace(PIPS, position_units_max={ANY: Decimal(0)}), None),
         ("10000", ATR, ranging(15, "0")),
     ],
     ids=["no equity", "debt", "less than a unit", "cap of zero", "market that does not move"],
@@ -131,7 +133,7 @@ def test_less_than_the_brokers_minimum_is_no_trade(minimum: str, units: int) -> 
     [("50001", "100000000", 50_000), ("49999", "100000000", 49_999), ("100000000", "30000", 30_000), ("7.9", "9", 7)],
 )
 def test_size_is_cut_to_the_position_cap_and_to_the_brokers_maximum(cap: str, broker: str, units: int) -> None:
-    limits = replace(PIPS, position_units_max={ANY: Decimal(1), "EUR_USD": Decimal(cap)})
+    limits = dataclasses.replace(PIPS, position_units_max={ANY: Decimal(1), "EUR_USD": Decimal(cap)})
     sized = plan(-1, limits, spec=instrument(units_max=broker))
     assert sized.units == -units
     assert sized.risk_home == units * Decimal("0.002")
@@ -139,7 +141,7 @@ def test_size_is_cut_to_the_position_cap_and_to_the_brokers_maximum(cap: str, br
 
 def test_fractional_units() -> None:
     """Gold by the hundredth of an ounce: 100 of risk over 7.00 a unit is 14.28 units."""
-    limits = replace(PIPS, stop_loss_pips=Decimal(700))
+    limits = dataclasses.replace(PIPS, stop_loss_pips=Decimal(700))
     sized = plan(1, limits, quote("2399.90", "2400.00", "XAU_USD"), XAU_USD)
     assert sized.units == Decimal("14.28")
     assert sized.risk_home == Decimal("99.96")
@@ -165,7 +167,7 @@ def test_price_strings_by_precision() -> None:
 
 
 def test_stop_and_target_are_rounded_toward_the_entry_and_the_bound_to_a_better_price() -> None:
-    odd = replace(
+    odd = dataclasses.replace(
         PIPS, stop_loss_pips=Decimal("20.07"), take_profit_pips=Decimal("30.07"), slippage_pips_max=Decimal("2.07")
     )
     buy, sell = plan(1, odd), plan(-1, odd)
@@ -182,15 +184,15 @@ def test_stop_and_target_are_rounded_toward_the_entry_and_the_bound_to_a_better_
 
 
 def test_slippage_of_zero_switches_the_bound_off() -> None:
-    assert plan(1, replace(PIPS, slippage_pips_max=Decimal(0))).price_bound is None
+    assert plan(1, dataclasses.replace(PIPS, slippage_pips_max=Decimal(0))).price_bound is None
 
 
 def test_sell_has_no_target_below_zero() -> None:
-    limits = replace(PIPS, take_profit_pips=Decimal(10_000))
+    limits = dataclasses.replace(PIPS, take_profit_pips=Decimal(10_000))
     target = plan(-1, limits, quote("0.85000", "0.85010", "EUR_GBP"), instrument("EUR_GBP")).take_profit
     assert target is None or target > 0
 
 
 def test_plan_is_frozen() -> None:
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         plan(1).units = Decimal(1)  # type: ignore[misc]

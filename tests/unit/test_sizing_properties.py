@@ -1,11 +1,13 @@
 """Whatever the market and the limits: no rounding adds risk, and a sell is the mirror image of a buy."""
 
-from dataclasses import dataclass, replace
+import dataclasses
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from engine.domain.instrument import Instrument
 from engine.domain.limits import ANY, RiskLimits, StopMode
@@ -43,7 +45,7 @@ class Case:
     def mirrored(self) -> "Case":
         """The same market upside down, around the mid price."""
         pivot = self.now.bid + self.now.ask
-        return replace(self, now=replace(self.now, bid=pivot - self.now.ask, ask=pivot - self.now.bid))
+        return dataclasses.replace(self, now=replace(self.now, bid=pivot - self.now.ask, ask=pivot - self.now.bid))
 
 
 def steps(low: int, high: int, step: str) -> st.SearchStrategy[Decimal]:
@@ -162,5 +164,5 @@ def test_sell_mirrors_the_buy(case: Case, direction: int) -> None:
 
 @given(case=cases(), direction=SIDES)
 def test_more_risk_never_means_a_smaller_position(case: Case, direction: int) -> None:
-    twice = replace(case.limits, risk_per_trade_pct=min(case.limits.risk_per_trade_pct * 2, Decimal(5)))
-    assert abs(case.plan(direction).units) <= abs(replace(case, limits=twice).plan(direction).units)
+    twice = dataclasses.replace(case.limits, risk_per_trade_pct=min(case.limits.risk_per_trade_pct * 2, Decimal(5)))
+    assert abs(case.plan(direction).units) <= abs(dataclasses.replace(case, limits=twice).plan(direction).units)

@@ -2,11 +2,11 @@
 
 import gzip
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine import wiring
 from engine.config import Settings

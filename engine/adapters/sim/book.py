@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+import msgspec
+
 from engine.domain.error import Bug
 from engine.domain.instrument import Instrument
 from engine.domain.transaction import DailyFinancing, Fill, FundsTransferred, Transaction
@@ -58,8 +60,7 @@ class OpenTrade:
         return tuple(order for order in orders if order is not None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
     """What an order takes from a trade; units carry the sign of the closing order."""
 
     trade: OpenTrade

@@ -84,9 +84,10 @@ class SimBroker:
         """Return every transaction after this id, in id order."""
         return self._book.since(transaction_id)
 
-    def has_quote(self, instrument: str) -> bool:
-        """Say whether the instrument has been priced and its quote currency can be converted by now."""
-        return instrument in self._quotes
+    @property
+    def quotes(self) -> Mapping[str, Quote]:
+        """The newest quote of each instrument that has been priced and whose quote currency can be converted."""
+        return self._quotes
 
     def quote(self, instrument: str) -> Quote:
         """Return the newest quote; raises RetryLater when there is none yet."""

@@ -4,8 +4,9 @@ I must not book; I work the transaction out, the broker commits it.
 My tests are in tests/unit/adapters/sim/test_financing.py.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from engine.adapters.sim.book import ZERO, Book, OpenTrade
 from engine.adapters.sim.conversion import HomeRates
@@ -27,8 +28,7 @@ INTEREST = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinancingRates:
+class FinancingRates(msgspec.Struct, frozen=True, kw_only=True):
     """Yearly rates of holding an instrument, as fractions of its value: negative is paid, positive is earned."""
 
     long: Decimal

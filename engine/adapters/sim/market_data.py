@@ -56,13 +56,15 @@ class SimMarketData:
         Oldest first; the quotes of a frame come before the bars that close with it.
         """
         news: list[Quote | Bar] = []
-        while (due_ns := self.next_due_ns()) is not None and due_ns <= now_ns:
-            if due_ns == self._source.peek_ns():
-                frame = self._source.pop()
-                self._broker.on_frame(frame)
-                self._report(frame, news)
-            else:
-                self._close_bucket(due_ns, news)
+        source, broker = self._source, self._broker
+        while (frame_ns := source.peek_ns()) is not None and frame_ns <= now_ns:
+            if self._bucket_end_ns is not None and self._bucket_end_ns < frame_ns:
+                self._close_bucket(self._bucket_end_ns, news)
+            frame = source.pop()
+            broker.on_frame(frame)
+            self._report(frame, news)
+        if self._bucket_end_ns is not None and self._bucket_end_ns <= now_ns:
+            self._close_bucket(self._bucket_end_ns, news)
         return news
 
     def history(self, instrument: str, count: int) -> Sequence[Bar]:
@@ -77,11 +79,11 @@ class SimMarketData:
         return min(frame_ns, bucket_ns)
 
     def _report(self, frame: Sequence[Bar], news: list[Quote | Bar]) -> None:
-        followed, broker = self._followed, self._broker
+        followed, quotes = self._followed, self._broker.quotes
         bars = [bar for bar in frame if bar.instrument in followed]
-        news.extend(broker.quote(bar.instrument) for bar in bars if broker.has_quote(bar.instrument))
+        news += [quotes[bar.instrument] for bar in bars if bar.instrument in quotes]
         if not self._aggregators:
-            news.extend(bars)
+            news += bars
             return
         if bars and self._bucket_end_ns is None:
             start_ns = bucket_start_ns(bars[0].open_ts_ns, self._granularity)

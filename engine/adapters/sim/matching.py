@@ -5,8 +5,9 @@ My tests are in tests/unit/adapters/sim/test_matching.py.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from engine.adapters.sim.book import ZERO, Cut, DependentOrder, OpenTrade
 from engine.domain.instrument import Instrument
@@ -17,8 +18,7 @@ CLIENT_ID_LENGTH_MAX = 128
 NOTHING_LEFT_TO_REDUCE = "POSITION_CLOSEOUT_FAILED"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Netting:
+class Netting(msgspec.Struct, frozen=True, kw_only=True):
     """How an order's units are used on a netting account: first to close, then to open."""
 
     cuts: tuple[Cut, ...]

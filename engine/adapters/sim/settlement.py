@@ -5,9 +5,10 @@ My tests are in tests/unit/adapters/sim/test_broker.py and test_broker_propertie
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count
+
+import msgspec
 
 from engine.adapters.sim.book import ZERO, Book, Cut, DependentOrder, OpenTrade, OrderKind
 from engine.adapters.sim.conversion import HomeRates, round_home
@@ -16,8 +17,7 @@ from engine.domain.instrument import Instrument
 from engine.domain.transaction import Fill, OrderCanceled, OrderCreated, TradeClosed, TradeOpened, Transaction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """The trade that an execution opens; prices in quote currency, a trailing stop starts at trailing_stop."""
 
     units: Decimal
@@ -27,8 +27,7 @@ class Opening:
     trailing_distance: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """An order that is filled now: at which price, and which trades it closes or opens.
 
     spread is the market's at that moment, in quote currency; units_lost are what a reduce-only order had too many.

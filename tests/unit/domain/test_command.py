@@ -1,6 +1,5 @@
 """What a person may ask: values out of range get one sentence, and a request cannot change after birth."""
 
-from dataclasses import FrozenInstanceError
 from decimal import Decimal
 from typing import Any, get_args
 
@@ -82,7 +81,7 @@ def test_capital_that_is_no_number_is_refused_in_one_sentence() -> None:
 def test_each_command_carries_its_id_and_is_frozen(kind: Any) -> None:
     command = kind(command_id="c-1", **NEEDS.get(kind, {}))
     assert command.command_id == "c-1"
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         command.command_id = "c-2"
 
 
@@ -91,5 +90,5 @@ def test_commands_of_equal_content_are_equal() -> None:
 
 
 def test_configuration_is_frozen() -> None:
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         SessionConfig().seed = 2  # type: ignore[misc]

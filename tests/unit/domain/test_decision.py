@@ -1,6 +1,5 @@
 """A decision names the gates that failed, and nothing of it can change later."""
 
-from dataclasses import FrozenInstanceError
 from decimal import Decimal
 
 import pytest
@@ -53,5 +52,5 @@ def test_decision_without_an_order_has_no_units_and_no_id() -> None:
     ids=["decision", "gate", "prediction", "fault"],
 )
 def test_what_was_decided_is_frozen(value: object, name: str) -> None:
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         setattr(value, name, True)

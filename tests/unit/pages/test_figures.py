@@ -1,12 +1,12 @@
 """Candles with their markers and levels, and equity with its drawdown: what is drawn, where, and for which side."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import plotly.graph_objects as go
 import pytest
+from msgspec.structs import replace
 
 from engine.domain.account import EquityPoint, Trade
 from engine.domain.decision import Action, Decision, Gate

@@ -1,12 +1,12 @@
 """Tables and sums of trades: exact where it is money, readable where it is looked at."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from engine.domain.market import NS_PER_S, Quote
 from engine.store.queries import RunRow, TradeRow

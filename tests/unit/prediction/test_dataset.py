@@ -99,7 +99,7 @@ def test_too_few_bars_are_named() -> None:
 
 
 def test_bars_of_two_granularities_are_refused() -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     five = [replace(bar, granularity=Granularity.M5) for bar in walk(50)]
     with pytest.raises(ConfigError, match="bars of one granularity; there are M1, M5"):

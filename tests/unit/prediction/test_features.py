@@ -1,6 +1,5 @@
 """Features equal their textbook definitions, see exactly their look-back, and are defined when nothing moves."""
 
-from dataclasses import replace
 from decimal import Decimal
 from math import isfinite
 
@@ -9,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from engine.domain.error import Bug, ConfigError
 from engine.domain.market import Bar

@@ -1,12 +1,12 @@
 """The starter is trained end to end on a random walk, judged honestly, and equal for equal bars."""
 
 from collections import Counter
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from sklearn.metrics import accuracy_score, log_loss
 
 from engine.domain.decision import Prediction

@@ -1,8 +1,10 @@
 """A calm moment in which every rule passes, for tests that disturb one thing of it."""
 
-from dataclasses import replace
+import dataclasses
 from decimal import Decimal
 from typing import Any
+
+from msgspec.structs import replace
 
 from engine.domain.event import TradingState
 from engine.domain.limits import ANY, RiskLimits
@@ -27,7 +29,7 @@ def view(**changes: Any) -> RiskView:
     limits = {name: value for name, value in changes.items() if name in RiskLimits.__dataclass_fields__}
     calm = RiskView(
         now_ns=NOW_NS + NS_PER_S,
-        limits=replace(LIMITS, **limits),
+        limits=dataclasses.replace(LIMITS, **limits),
         instrument=EUR_USD,
         quote=quote(),
         trading_state=TradingState.ACTIVE,

@@ -1,6 +1,7 @@
 """No limit is decoration: for each of them one case in which it alone changes what happens."""
 
-from dataclasses import dataclass, replace
+import dataclasses
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +22,7 @@ PIPS = RiskLimits(
     stop_loss_pips=Decimal(20),
     take_profit_pips=Decimal(30),
 )
-ATR = replace(PIPS, stop_mode=StopMode.ATR)
+ATR = dataclasses.replace(PIPS, stop_mode=StopMode.ATR)
 # The newest bar ranges over more than the older ones, so that the ATR depends on its period.
 BARS = window([candle(i, "1.1", "1.1010013" if i < 19 else "1.1040013", "1.1") for i in range(20)])
 
@@ -92,7 +93,7 @@ def test_every_limit_has_a_case() -> None:
 
 @pytest.mark.parametrize("mode", [PIPS, ATR], ids=["pips", "atr"])
 def test_nothing_is_wrong_before_a_limit_is_tightened(mode: RiskLimits) -> None:
-    calm = outcome(replace(mode, **BASE))
+    calm = outcome(dataclasses.replace(mode, **BASE))
     assert (calm.failed, calm.tripped) == ((), ())
     assert calm.plan.units > 0
 
@@ -100,8 +101,8 @@ def test_nothing_is_wrong_before_a_limit_is_tightened(mode: RiskLimits) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_limits_wired(name: str) -> None:
     mode, value, effect = CASES[name]
-    loose = replace(mode, **BASE)
-    strict = replace(loose, **{name: value})
+    loose = dataclasses.replace(mode, **BASE)
+    strict = dataclasses.replace(loose, **{name: value})
     before = outcome(loose)
     after = outcome(strict, ordered=before.plan)
     kind, what = effect.split()
@@ -115,13 +116,16 @@ def test_limits_wired(name: str) -> None:
 def test_limit_that_sizing_keeps_makes_a_plan_that_passes(name: str) -> None:
     mode, value, _ = CASES[name]
     strict = (
-        outcome(replace(mode, **BASE, **{name: value}))
+        outcome(dataclasses.replace(mode, **BASE, **{name: value}))
         if name not in BASE
-        else outcome(replace(mode, **{**BASE, name: value}))
+        else outcome(dataclasses.replace(mode, **{**BASE, name: value}))
     )
     assert strict.failed == ()
-    assert strict.plan != outcome(replace(mode, **BASE)).plan
+    assert strict.plan != outcome(dataclasses.replace(mode, **BASE)).plan
 
 
 def test_stop_mode_changes_the_plan() -> None:
-    assert outcome(replace(PIPS, **BASE)).plan.stop_loss != outcome(replace(ATR, **BASE)).plan.stop_loss
+    assert (
+        outcome(dataclasses.replace(PIPS, **BASE)).plan.stop_loss
+        != outcome(dataclasses.replace(ATR, **BASE)).plan.stop_loss
+    )

@@ -1,11 +1,12 @@
 """A session begins only on books that agree, in its own currency, with enough look-back for model and limits."""
 
+import dataclasses
 import sqlite3
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.adapters.sim.broker import SimBroker
 from engine.domain.account import Account
@@ -27,7 +28,9 @@ def parts(folder: Path) -> SessionParts:
     """What a fresh session would get, with a journal of its own."""
     rig = make_faulty(folder, [quiet()], {})
     rig.close()
-    return replace(rig.session._parts, journal=open_journal(folder / "own.sqlite", wall_ns=lambda: 1).begin_run())
+    return dataclasses.replace(
+        rig.session._parts, journal=open_journal(folder / "own.sqlite", wall_ns=lambda: 1).begin_run()
+    )
 
 
 class Disagreeing(FaultyBroker):
@@ -45,25 +48,25 @@ class Disagreeing(FaultyBroker):
 def test_books_that_differ_from_the_brokers_begin_nothing(tmp_path: Path, changes: dict[str, object]) -> None:
     given = parts(tmp_path)
     with pytest.raises(HaltTrading, match="our books have 100000"):
-        TradingSession(replace(given, broker=Disagreeing(given.broker.inner, **changes)))  # type: ignore[attr-defined]
+        TradingSession(dataclasses.replace(given, broker=Disagreeing(given.broker.inner, **changes)))  # type: ignore[attr-defined]
 
 
 def test_another_currency_than_the_accounts_is_refused(tmp_path: Path) -> None:
     given = parts(tmp_path)
     with pytest.raises(ConfigError, match="USD.*EUR"):
-        TradingSession(replace(given, config=replace(given.config, currency="EUR")))
+        TradingSession(dataclasses.replace(given, config=replace(given.config, currency="EUR")))
 
 
 @pytest.mark.parametrize(("names", "told"), [((), "none"), (("EUR_USD", "XAU_USD"), "XAU_USD")])
 def test_instruments_that_the_venue_does_not_offer_are_named(tmp_path: Path, names: tuple[str, ...], told: str) -> None:
     given = parts(tmp_path)
     with pytest.raises(ConfigError, match=told):
-        TradingSession(replace(given, config=replace(given.config, instruments=names)))
+        TradingSession(dataclasses.replace(given, config=replace(given.config, instruments=names)))
 
 
 @pytest.mark.parametrize(("period", "need"), [(2, LOOKBACK), (LOOKBACK, LOOKBACK + 1), (12, 13)])
 def test_the_look_back_serves_the_model_and_the_stop(tmp_path: Path, period: int, need: int) -> None:
-    rig = make_faulty(tmp_path, [quiet()], {}, limits=replace(LIMITS, atr_period=period))
+    rig = make_faulty(tmp_path, [quiet()], {}, limits=dataclasses.replace(LIMITS, atr_period=period))
     assert [row.need for row in rig.session.snapshot(1, 0).warmup] == [need]
 
 

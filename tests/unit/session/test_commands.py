@@ -1,10 +1,11 @@
 """Commands: carried out once, refused with a reason, halting and flattening never refused."""
 
-from dataclasses import replace
+import dataclasses
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.domain.command import (
     AcknowledgeBreaker,
@@ -145,7 +146,7 @@ def test_stop_keeps_positions_and_says_so(rig: Rig) -> None:
 
 
 def test_new_limits_are_in_force_at_once(rig: Rig) -> None:
-    rig.command(UpdateRiskLimits(command_id="u", limits=replace(LIMITS, spread_pips_max={"*": PIP * 5000})))
+    rig.command(UpdateRiskLimits(command_id="u", limits=dataclasses.replace(LIMITS, spread_pips_max={"*": PIP * 5000})))
     until(rig, 10)
     assert rig.session.desk.ledger.held == ()
     decision = next(one for one in rig.session.desk.decisions if one.direction)
@@ -153,14 +154,14 @@ def test_new_limits_are_in_force_at_once(rig: Rig) -> None:
 
 
 def test_the_look_back_cannot_change_while_running(rig: Rig) -> None:
-    rig.command(UpdateRiskLimits(command_id="u", limits=replace(LIMITS, atr_period=9)))
+    rig.command(UpdateRiskLimits(command_id="u", limits=dataclasses.replace(LIMITS, atr_period=9)))
     assert not verdict(rig)[0]
     assert rig.session.desk.limits == LIMITS
 
 
 def test_a_breaker_is_released_with_a_reason_and_measures_anew(tmp_path: Path) -> None:
     falling = [bar(i, START - max(0, i - 10) * 5 * PIP) for i in range(40)]
-    limits = replace(LIMITS, drawdown_pct_max=Decimal("0.3"), stop_loss_atr=Decimal(50))
+    limits = dataclasses.replace(LIMITS, drawdown_pct_max=Decimal("0.3"), stop_loss_atr=Decimal(50))
     rig = make_rig(tmp_path, [falling], {8: 1}, limits=limits)
     while not rig.session.desk.panel.trips:
         rig.step()

@@ -1,10 +1,11 @@
 """The judgement of one bar: what is held, what is signalled and what may leave give exactly one action."""
 
-from dataclasses import replace
+import dataclasses
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.domain.decision import Action, Prediction, PredictionFault
 from engine.domain.event import SessionState
@@ -151,7 +152,7 @@ def test_a_quote_that_is_no_number_is_denied_by_name(flat: Rig) -> None:
 
 def test_a_size_of_nothing_is_no_trade_and_says_so(tmp_path: Path) -> None:
     desk = _at_last_bar(tmp_path, {}, capital=100).session.desk
-    desk.limits = replace(LIMITS, risk_per_trade_pct=Decimal("0.01"), stop_loss_atr=Decimal(50))
+    desk.limits = dataclasses.replace(LIMITS, risk_per_trade_pct=Decimal("0.01"), stop_loss_atr=Decimal(50))
     desk.equity_home = Decimal(1)
     decision, wanted = decide(desk, newest(desk), BUY)
     assert (decision.action, decision.reason, wanted) == (Action.DENIED, "blocked by size", None)
@@ -255,7 +256,7 @@ def test_the_view_of_a_held_instrument_leaves_its_own_size_to_the_rule(long: Rig
 @pytest.mark.parametrize(("prediction", "sign"), [(BUY, 1), (SELL, -1)])
 def test_a_target_is_on_the_winning_side(flat: Rig, prediction: Prediction, sign: int) -> None:
     desk = flat.session.desk
-    desk.limits = replace(LIMITS, take_profit_atr=Decimal(5))
+    desk.limits = dataclasses.replace(LIMITS, take_profit_atr=Decimal(5))
     _, wanted = decide(desk, newest(desk), prediction)
     assert wanted is not None and wanted.intent.take_profit is not None
     assert (wanted.intent.take_profit - START) * sign > 0

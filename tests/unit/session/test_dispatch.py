@@ -1,12 +1,13 @@
 """The way out: persisted before it is sent, sent once, and believed only when the broker's log says so."""
 
+import dataclasses
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.domain.command import ClosePosition, FlattenAll, HaltTrading
 from engine.domain.error import HaltTrading as HaltTradingNow
@@ -161,7 +162,7 @@ def test_no_client_order_id_is_ever_sent_twice(tmp_path: Path) -> None:
 
 
 def test_an_order_in_another_instrument_counts_what_is_unresolved_as_exposure(tmp_path: Path) -> None:
-    limits = replace(LIMITS, exposure_pct_max=Decimal(150))
+    limits = dataclasses.replace(LIMITS, exposure_pct_max=Decimal(150))
     rig = make_faulty(tmp_path, [quiet(), quiet(instrument="GBP_USD")], {8: 1}, limits=limits)
     rig.broker.outcomes[1] = LOST_ORDER
     rig.play()
@@ -171,7 +172,7 @@ def test_an_order_in_another_instrument_counts_what_is_unresolved_as_exposure(tm
 
 
 def test_an_unresolved_instrument_counts_as_a_position(tmp_path: Path) -> None:
-    limits = replace(LIMITS, positions_max=1)
+    limits = dataclasses.replace(LIMITS, positions_max=1)
     rig = make_faulty(tmp_path, [quiet(), quiet(instrument="GBP_USD")], {8: 1}, limits=limits)
     rig.broker.outcomes[1] = LOST_ORDER
     rig.play()
@@ -276,7 +277,7 @@ def test_a_halt_that_comes_within_the_step_stops_exits_and_closes_too(tmp_path: 
     for name, signals in (("exit", {8: 1, 12: -1}), ("close", {8: 1})):
         (tmp_path / name).mkdir()
         rig = make_faulty(
-            tmp_path / name, [quiet()], signals, limits=replace(LIMITS, order_interval_s_min=Decimal(600))
+            tmp_path / name, [quiet()], signals, limits=dataclasses.replace(LIMITS, order_interval_s_min=Decimal(600))
         )
         while rig.session.desk.counts().bars < 7:
             rig.step()

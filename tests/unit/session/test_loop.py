@@ -1,11 +1,12 @@
 """The loop: one decision per closed bar, orders with their gates, books that equal the broker's."""
 
-from dataclasses import replace
+import dataclasses
 from decimal import Decimal
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from engine.domain.decision import Action
 from engine.domain.event import SessionState, TradingState
@@ -175,4 +176,4 @@ def _as(one: Bar, instrument: str) -> Bar:
 
 
 def _with(**changes: object) -> RiskLimits:
-    return replace(LIMITS, **changes)
+    return dataclasses.replace(LIMITS, **changes)

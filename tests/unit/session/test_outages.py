@@ -1,10 +1,10 @@
 """Market data that cannot be read for a while, gaps, and how a run ends."""
 
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.domain.command import HaltTrading, ResumeTrading
 from engine.domain.event import SessionState, TradingState

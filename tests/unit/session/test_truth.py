@@ -1,10 +1,11 @@
 """What the operator is told must be so: next bar, stop with an open question, equity of crosses, a stale page."""
 
-from dataclasses import replace
+import dataclasses
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.domain.command import FlattenAll, ResumeTrading, SessionConfig, StopSession, UpdateRiskLimits
@@ -66,7 +67,7 @@ def test_a_stop_mentions_orders_of_unknown_outcome(tmp_path: Path) -> None:
 def test_equity_of_a_cross_is_the_brokers_whenever_both_legs_have_quotes(tmp_path: Path) -> None:
     cross = [bar(i, Decimal("0.85000") + Decimal("0.0001") * (i % 5), instrument="EUR_GBP") for i in range(30)]
     leg = [bar(i, Decimal("1.27000") + Decimal("0.0010") * (i % 3), instrument="GBP_USD") for i in range(30)]
-    rig = make_rig(tmp_path, [cross, leg], {8: 1}, limits=replace(LIMITS, stop_loss_atr=Decimal(20)))
+    rig = make_rig(tmp_path, [cross, leg], {8: 1}, limits=dataclasses.replace(LIMITS, stop_loss_atr=Decimal(20)))
     compared = 0
     while rig.session.next_due_ns() is not None:
         rig.step()
@@ -148,7 +149,7 @@ def test_a_resume_gives_an_unfinished_flatten_up(tmp_path: Path) -> None:
 def test_new_limits_are_on_record_and_outdate_every_page_drawn_before(tmp_path: Path) -> None:
     rig = make_rig(tmp_path, [[bar(index, START) for index in range(20)]], {})
     seen = rig.session.snapshot(1, 0).revision
-    tighter = replace(LIMITS, positions_max=1)
+    tighter = dataclasses.replace(LIMITS, positions_max=1)
     rig.command(UpdateRiskLimits(command_id="u", limits=tighter, expected_revision=seen))
     assert rig.session.desk.verdicts[-1].accepted
     rig.command(UpdateRiskLimits(command_id="v", limits=LIMITS, expected_revision=seen))

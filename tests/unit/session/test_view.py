@@ -1,10 +1,11 @@
 """The snapshot says what the books say, in the words of the operator's page."""
 
-from dataclasses import replace
+import dataclasses
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.domain.command import AcknowledgeBreaker, FlattenAll, HaltTrading, PauseEntries
 from engine.domain.event import SessionState, TradingState
@@ -21,7 +22,7 @@ def rig(tmp_path: Path) -> Rig:
     """Long EUR_USD and short of nothing else, three minutes after the entry and 20 pips down."""
     falling = [bar(i, START - (20 * PIP if i > 8 else 0)) for i in range(40)]
     still = [bar(i, START, instrument="GBP_USD") for i in range(40)]
-    limits = replace(LIMITS, stop_loss_atr=Decimal(50), exposure_pct_max=Decimal(3_000))
+    limits = dataclasses.replace(LIMITS, stop_loss_atr=Decimal(50), exposure_pct_max=Decimal(3_000))
     made = make_rig(tmp_path, [falling, still], {8: 1}, limits=limits)
     while made.session.desk.counts().bars < 14:
         made.step()
@@ -100,7 +101,7 @@ def test_the_digest_is_told_only_when_the_run_is_over(rig: Rig) -> None:
 
 def test_a_tripped_breaker_tells_when_and_why_and_an_untripped_one_how_far(tmp_path: Path) -> None:
     falling = [bar(i, START - max(0, i - 10) * 5 * PIP) for i in range(40)]
-    limits = replace(LIMITS, drawdown_pct_max=Decimal("0.3"), stop_loss_atr=Decimal(50))
+    limits = dataclasses.replace(LIMITS, drawdown_pct_max=Decimal("0.3"), stop_loss_atr=Decimal(50))
     rig = make_rig(tmp_path, [falling], {8: 1}, limits=limits)
     while not rig.session.desk.panel.trips:
         rig.step()

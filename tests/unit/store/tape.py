@@ -1,9 +1,10 @@
 """A tape of events as a session would journal them: a broker's books in miniature, exact to the last decimal."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from engine.domain.command import Mode, SessionConfig
 from engine.domain.decision import Action, Decision, Gate

@@ -1,6 +1,5 @@
 """Events survive JSON: what was written is what is read, byte for byte when written again."""
 
-from dataclasses import is_dataclass
 from decimal import Decimal
 from enum import Enum
 from typing import Any, get_args, get_origin, get_type_hints
@@ -55,7 +54,7 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
     """Draw values of a type hint: the field types that events are made of."""
     if hint in ATOMS:
         return ATOMS[hint]
-    if is_dataclass(hint):
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         hints = get_type_hints(hint)
         fields = {name: values_of(part) for name, part in hints.items()}
         return st.builds(hint, **(fields | ({"units": UNITS} if hint is OrderIntent else {})))

@@ -1,10 +1,10 @@
 """Equal runs have equal digests, whatever their number, their speed or who asked; any other difference shows."""
 
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.domain.command import SessionConfig
 from engine.domain.event import CommandRefused, DecisionMade, Event, OrderInitialized, SessionStarted, SessionStopped

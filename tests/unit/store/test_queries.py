@@ -200,8 +200,8 @@ def test_reading_does_not_sort_and_does_not_scan_other_runs(conn: sqlite3.Connec
 def test_the_cost_of_an_equity_curve_does_not_grow_with_the_run(conn: sqlite3.Connection) -> None:
     values = {"run_id": 1, "first": 1, "last": 9, "points": 5}
     plan = [row[3] for row in conn.execute(f"EXPLAIN QUERY PLAN {queries._EQUITY}", values)]
-    assert [step for step in plan if step.startswith(("SCAN d", "SCAN t"))] == []
-    assert sum(step.startswith(("SEARCH d", "SEARCH t")) for step in plan) == 3
+    assert [step for step in plan if step.startswith(("SCAN events", "SCAN t"))] == []
+    assert sum(step.startswith(("SEARCH events", "SEARCH t")) for step in plan) == 3
     assert sum("TEMP B-TREE FOR ORDER BY" in step for step in plan) == 1
 
 

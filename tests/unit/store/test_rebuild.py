@@ -55,7 +55,7 @@ def test_rebuilding_repairs_what_was_changed_or_lost(recorded: Path) -> None:
     before = tables(recorded)
     conn = sqlite3.connect(recorded)
     conn.executescript("""
-        UPDATE trades SET realized_pl_home = '1000000'; DELETE FROM decisions; DELETE FROM metrics;
+        UPDATE trades SET realized_pl_home = '1000000'; DELETE FROM metrics;
         UPDATE runs SET equity_home = '5', digest = 'x'; UPDATE orders SET status = 'FILLED'; DELETE FROM positions;
     """)
     conn.close()

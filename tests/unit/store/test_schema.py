@@ -88,9 +88,7 @@ def test_every_table_is_strict_and_the_connection_is_durable(tmp_path: Path) -> 
     db.close()
 
 
-@pytest.mark.parametrize(
-    ("table", "column"), [("decisions", "bar_ts_ns"), ("trades", "entry_ns"), ("events", "ts_ns"), ("fills", "seq")]
-)
+@pytest.mark.parametrize(("table", "column"), [("trades", "entry_ns"), ("events", "ts_ns"), ("fills", "seq")])
 def test_a_value_of_the_wrong_type_is_refused_by_the_table(recorded: Path, table: str, column: str) -> None:
     conn = sqlite3.connect(recorded)
     with pytest.raises(sqlite3.Error, match="cannot store TEXT value in INTEGER|datatype mismatch"):
@@ -108,7 +106,7 @@ def test_bytes_are_refused_where_text_is_wanted(recorded: Path) -> None:
 def test_every_decimal_is_stored_as_text(recorded: Path) -> None:
     conn = sqlite3.connect(recorded)
     seen = set()
-    for table in ("runs", *schema.COLUMNS):
+    for table in ("runs", "decisions", *schema.COLUMNS):
         names = [row[1] for row in conn.execute(f"PRAGMA table_info({table})")]
         for column in schema.DECIMALS.intersection(names):
             types = {row[0] for row in conn.execute(f"SELECT typeof({column}) FROM {table}")}
@@ -125,6 +123,27 @@ def test_views_give_numbers_and_dates(recorded: Path) -> None:
     assert row[1].startswith("2014-05-13 ")
     for view in ("runs_view", "decisions_view", "fills_view", "transactions_view"):
         assert conn.execute(f"SELECT count(*) FROM {view}").fetchone()[0] > 0
+    conn.close()
+
+
+def test_a_file_of_the_first_version_keeps_its_decisions(tmp_path: Path, recorded: Path) -> None:
+    old = Database(tmp_path / "old.sqlite")
+    schema.MIGRATIONS.apply(old, stop_before="0002_decisions_once")
+    old.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    old.execute("PRAGMA user_version = 1")
+    old.attach("new", recorded)
+    columns = ", ".join(column.name for column in old["decisions"].columns)
+    with old.atomic():
+        for table in ("runs", "events"):
+            old.execute(f"INSERT INTO {table} SELECT * FROM new.{table}")
+        old.execute(f"INSERT INTO decisions ({columns}) SELECT {columns} FROM new.decisions")
+    before = old.execute(f"SELECT {columns} FROM decisions ORDER BY seq").fetchall()
+    old.close()
+    opened_store(tmp_path / "old.sqlite").close()
+    conn = sqlite3.connect(tmp_path / "old.sqlite")
+    assert conn.execute("SELECT type FROM sqlite_master WHERE name = 'decisions'").fetchone() == ("view",)
+    assert conn.execute(f"SELECT {columns} FROM decisions ORDER BY seq").fetchall() == before
+    assert {row[-1] for row in before} == {None, "risk"}
     conn.close()
 
 

@@ -1,4 +1,4 @@
-from dataclasses import replace
+import dataclasses
 
 from engine.adapters.history.imported import ImportedBars, Problem, ProblemKind
 from engine.adapters.history.moments import HOUR_NS, MINUTE_NS
@@ -7,7 +7,7 @@ from tests.unit.adapters.history.rows import imported
 
 def with_problems(*problems: Problem, lines: int = 3) -> ImportedBars:
     dropped = sum(problem.kind.drops for problem in problems)
-    return replace(imported(range(lines - dropped)), problems=problems, lines=lines, dropped=dropped)
+    return dataclasses.replace(imported(range(lines - dropped)), problems=problems, lines=lines, dropped=dropped)
 
 
 def problem(line: int, kind: ProblemKind, missing_ns: int = 0) -> Problem:

@@ -50,12 +50,12 @@ def test_an_instrument_that_cannot_be_converted_is_refused() -> None:
 
 def test_a_quote_is_the_close_of_the_newest_bar() -> None:
     venue = broker("USD_JPY")
-    assert not venue.has_quote("USD_JPY")
+    assert "USD_JPY" not in venue.quotes
     with pytest.raises(RetryLater, match="USD_JPY has no quote yet"):
         venue.quote("USD_JPY")
     venue.on_frame([bar(1, "149.000 151.000 148.000 149.995", spread="0.010", name="USD_JPY")])
     quote = venue.quote("USD_JPY")
-    assert venue.has_quote("USD_JPY")
+    assert "USD_JPY" in venue.quotes
     assert (quote.bid, quote.ask, quote.home_rate) == (Decimal("149.995"), Decimal("150.005"), 1 / Decimal(150))
     assert quote.ts_ns == quote.received_ns == START_NS + MINUTE_NS
     assert quote.tradeable
@@ -64,7 +64,7 @@ def test_a_quote_is_the_close_of_the_newest_bar() -> None:
 def test_a_cross_has_no_quote_before_it_can_be_converted() -> None:
     venue = broker("EUR_GBP", "GBP_USD")
     venue.on_frame([bar(1, "0.85000", name="EUR_GBP")])
-    assert not venue.has_quote("EUR_GBP")
+    assert "EUR_GBP" not in venue.quotes
     assert outcome(sent(venue, order(100, name="EUR_GBP"))) == "MARKET_HALTED"
     venue.on_frame([bar(2, "0.85000", name="EUR_GBP"), bar(2, "1.24995", name="GBP_USD")])
     assert venue.quote("EUR_GBP").home_rate == Decimal("1.25")

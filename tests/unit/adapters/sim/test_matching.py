@@ -1,9 +1,9 @@
 """The rules of matching, one at a time: just under, at, and over each border."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from engine.adapters.sim.book import DependentOrder, OpenTrade, OrderKind
 from engine.adapters.sim.matching import (
