@@ -44,7 +44,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     unrealized_pl_home: Decimal
 
 
-class EquityPoint(msgspec.Struct, frozen=True, kw_only=True):
+class EquityPoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Equity (balance + open P/L) at a moment, in home currency."""
 
     ts_ns: int

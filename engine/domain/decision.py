@@ -34,7 +34,7 @@ class PredictionFault(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Gate(msgspec.Struct, frozen=True, kw_only=True):
+class Gate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One check of one intended order: what was measured, against which limit, with units in the text."""
 
     name: str
@@ -43,7 +43,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     passed: bool
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Everything that was looked at when a bar closed, and what came of it.
 
     bid and ask are the quote used (the bar's close while there is none), in quote currency; equity_home was used for

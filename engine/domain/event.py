@@ -70,7 +70,7 @@ class WarmedUp(msgspec.Struct, frozen=True, kw_only=True):
     bars: dict[str, int]
 
 
-class DecisionMade(msgspec.Struct, frozen=True, kw_only=True):
+class DecisionMade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A closed bar was judged."""
 
     ts_ns: int

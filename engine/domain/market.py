@@ -68,7 +68,7 @@ class Granularity(StrEnum):
         return next((cls(name) for name, length in _SECONDS.items() if length == seconds), None)
 
 
-class Quote(msgspec.Struct, frozen=True, kw_only=True):
+class Quote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Bid and ask now, in quote currency.
 
     home_rate is the value of one unit of the quote currency in the account's home currency (mid, no charge);
@@ -105,7 +105,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
         return (now_ns - self.ts_ns) / NS_PER_S
 
 
-class Bar(msgspec.Struct, frozen=True, kw_only=True):
+class Bar(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One closed candle with its bid and ask prices, in quote currency.
 
     open_ts_ns is the start of the bar; a bar object exists only once the bar is complete.

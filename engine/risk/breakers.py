@@ -104,12 +104,18 @@ class BreakerPanel:
             reading = breaker.read(view)
             if reading.over:
                 fresh.append(Trip(breaker=breaker.name, ts_ns=view.ts_ns, reading=reading))
-        self._trips.update((trip.breaker, trip) for trip in fresh)
+        if fresh:
+            self._trips.update((trip.breaker, trip) for trip in fresh)
         return tuple(fresh)
 
     def release(self, name: str) -> bool:
         """Unlatch; False when it was not tripped."""
         return self._trips.pop(name, None) is not None
+
+    @property
+    def tripped(self) -> bool:
+        """Say whether any breaker is latched."""
+        return bool(self._trips)
 
     @property
     def trips(self) -> tuple[Trip, ...]:

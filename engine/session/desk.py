@@ -111,7 +111,7 @@ class Desk:
         """Which orders may leave now; the strictest reason wins."""
         if self.halt_reason:
             return TradingState.HALTED
-        if self.panel.trips or self.state is SessionState.DEGRADED:
+        if self.panel.tripped or self.state is SessionState.DEGRADED:
             return TradingState.REDUCING
         return TradingState.PAUSED if self.paused else TradingState.ACTIVE
 
@@ -120,7 +120,7 @@ class Desk:
         """Why the trading state is not ACTIVE, in a few words; empty when it is."""
         if self.halt_reason:
             return self.halt_reason
-        if self.panel.trips:
+        if self.panel.tripped:
             return ", ".join(f"breaker {trip.breaker}" for trip in self.panel.trips)
         if self.state is SessionState.DEGRADED:
             return self.reason

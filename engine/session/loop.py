@@ -288,7 +288,7 @@ class TradingSession:
         decision, wanted = decide(desk, bar, self._parts.predictor.predict(window))
         desk.decisions_made += 1
         desk.decisions.append(decision)
-        desk.entries_denied += bool(decision.blocking)
+        desk.entries_denied += bool(decision.gates and decision.blocking)
         self._journal.append(DecisionMade(ts_ns=desk.now_ns, decision=decision))
         if wanted is not None:
             self._dispatcher.send(wanted.intent, wanted.risk_home)

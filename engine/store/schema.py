@@ -15,6 +15,7 @@ from engine.domain.error import ConfigError
 APPLICATION_ID = 0x4B45454C
 SCHEMA_VERSION = 2
 BUSY_TIMEOUT_MS = 5_000
+CHECKPOINT_PAGES = 4_000
 
 MIGRATIONS = Migrations("keel")
 
@@ -240,7 +241,12 @@ def _opened(conn: sqlite3.Connection, path: Path) -> Database:
     if conn.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
         raise ConfigError(f"Database {path} is on a file system without write-ahead logging; put it on a local disk.")
     db = Database(conn, execute_plugins=False)
-    for pragma in ("synchronous = FULL", "foreign_keys = ON", "wal_autocheckpoint = 4000", "temp_store = MEMORY"):
+    for pragma in (
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+        "temp_store = MEMORY",
+    ):
         db.execute(f"PRAGMA {pragma}")
     migrate(db)
     return db
