@@ -173,7 +173,7 @@ def check_bars(files: Annotated[list[str], typer.Argument(help="EUR_USD=FILE or 
 def _run(prepared: wiring.Prepared, settings: Settings, db: Path | None) -> Snapshot:
     """Run the session in a node of its own until it ends; Ctrl-C and SIGTERM stop it cleanly."""
     node = TradingNode(settings, db)
-    previous = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         node.submit(StartSession(command_id="cli-start", config=prepared.config), prepared)
         while not node.wait_until_idle(0.5):
@@ -189,6 +189,11 @@ def _run(prepared: wiring.Prepared, settings: Settings, db: Path | None) -> Snap
     if refused:
         raise ConfigError(refused[-1].detail)
     return final
+
+
+def _interrupt(*_: object) -> None:
+    """Stop as Ctrl-C does; not by way of SIGINT, which a shell lets its background jobs ignore."""
+    raise KeyboardInterrupt
 
 
 def _result(final: Snapshot, *, seconds: float, loading: float) -> dict[str, object]:
