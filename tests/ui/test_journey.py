@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.ui.server import ROOT, Console, start_console, wait_for
 
@@ -56,6 +56,16 @@ def count(console: Console, sql: str) -> int:
         connection.close()
 
 
+def downloaded(page: Page, button: Locator) -> str:
+    """Click until the file is whole: Streamlit drops a file that the browser fetches after two more reruns."""
+    for _ in range(3):
+        with page.expect_download() as downloading:
+            button.click()
+        if downloading.value.failure() is None:
+            break
+    return Path(downloading.value.path()).read_text()
+
+
 def test_start_trade_export_stop_by_clicking(browser: Browser, console: Console) -> None:
     page = open_page(browser, console)
     sidebar(page).get_by_role("button", name="Start").click()
@@ -69,9 +79,7 @@ def test_start_trade_export_stop_by_clicking(browser: Browser, console: Console)
     sidebar(page).get_by_role("link", name="Trades").click()
     button = page.get_by_role("button", name="Export CSV")
     expect(button).to_be_visible(timeout=20_000)
-    with page.expect_download() as downloading:
-        button.click()
-    exported = list(csv.DictReader(io.StringIO(Path(downloading.value.path()).read_text())))
+    exported = list(csv.DictReader(io.StringIO(downloaded(page, button))))
 
     connection = sqlite3.connect(console.database)
     connection.row_factory = sqlite3.Row
