@@ -21,6 +21,7 @@ from engine.domain.transaction import (
     OrderCanceled,
     OrderCreated,
     OrderRejected,
+    OtherTransaction,
 )
 
 
@@ -140,6 +141,13 @@ class BrokerOrderRejected(msgspec.Struct, frozen=True, kw_only=True):
     reject: OrderRejected
 
 
+class BrokerNoted(msgspec.Struct, frozen=True, kw_only=True):
+    """The broker's log shows a transaction that moves neither orders, trades nor money."""
+
+    ts_ns: int
+    other: OtherTransaction
+
+
 class BreakerTripped(msgspec.Struct, frozen=True, kw_only=True):
     """A breaker latched; it stays until acknowledged."""
 
@@ -227,6 +235,7 @@ Event = (
     | BrokerOrderCreated
     | BrokerOrderCanceled
     | BrokerOrderRejected
+    | BrokerNoted
     | BreakerTripped
     | BreakerReleased
     | TradingStateChanged

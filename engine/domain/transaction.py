@@ -121,4 +121,15 @@ class FundsTransferred(msgspec.Struct, frozen=True, kw_only=True):
     balance_home: Decimal
 
 
-Transaction = Fill | DailyFinancing | OrderCanceled | OrderRejected | OrderCreated | FundsTransferred
+class OtherTransaction(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction that moves neither orders, trades nor money, for example a changed comment.
+
+    It is here because the broker's numbers have no holes; kind is the broker's word for it.
+    """
+
+    transaction_id: int
+    ts_ns: int
+    kind: str
+
+
+Transaction = Fill | DailyFinancing | OrderCanceled | OrderRejected | OrderCreated | FundsTransferred | OtherTransaction

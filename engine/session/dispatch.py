@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from engine.domain.error import RetryLater
 from engine.domain.event import (
+    BrokerNoted,
     BrokerOrderCanceled,
     BrokerOrderCreated,
     BrokerOrderRejected,
@@ -25,6 +26,7 @@ from engine.domain.transaction import (
     FundsTransferred,
     OrderCanceled,
     OrderCreated,
+    OrderRejected,
     Transaction,
 )
 from engine.ports import Broker, Journal, KillSwitch, NotSent, Unresolved
@@ -97,4 +99,6 @@ def _event(now_ns: int, transaction: Transaction) -> Event:
         return FinancingCharged(ts_ns=now_ns, financing=transaction)
     if isinstance(transaction, FundsTransferred):
         return FundsMoved(ts_ns=now_ns, transfer=transaction)
-    return BrokerOrderRejected(ts_ns=now_ns, reject=transaction)
+    if isinstance(transaction, OrderRejected):
+        return BrokerOrderRejected(ts_ns=now_ns, reject=transaction)
+    return BrokerNoted(ts_ns=now_ns, other=transaction)

@@ -15,6 +15,7 @@ from engine.domain.error import ConfigError, HaltTrading
 from engine.domain.event import (
     BreakerReleased,
     BreakerTripped,
+    BrokerNoted,
     BrokerOrderCanceled,
     BrokerOrderCreated,
     BrokerOrderRejected,
@@ -282,6 +283,9 @@ class Projector:
         self._tally = replace(self._tally, financing_home=paid)
         self._added["transactions"].append(transaction_row(seq, self.run_id, financing))
 
+    def _note(self, seq: int, event: BrokerNoted) -> None:
+        self._added["transactions"].append(transaction_row(seq, self.run_id, event.other))
+
     def _transfer(self, seq: int, event: FundsMoved) -> None:
         self._added["transactions"].append(transaction_row(seq, self.run_id, event.transfer))
 
@@ -311,6 +315,7 @@ _HANDLERS: dict[type, Callable[[Projector, int, Any], None]] = {
     OrderFilled: Projector._fill,
     FinancingCharged: Projector._finance,
     FundsMoved: Projector._transfer,
+    BrokerNoted: Projector._note,
     BrokerOrderCreated: Projector._create,
     BrokerOrderCanceled: Projector._cancel,
     BrokerOrderRejected: Projector._reject,

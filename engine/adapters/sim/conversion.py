@@ -59,6 +59,13 @@ class HomeRates:
         """Return what booked() makes of a loss of one unit, given the rate at mid; None when there is no charge."""
         return rate * (ONE + self._charge) if self._routes[instrument] else None
 
+    def factors(self, instrument: str) -> tuple[Decimal, Decimal]:
+        """Return what a gain and a loss of one unit of the quote currency are booked as, before rounding."""
+        if not self._routes[instrument]:
+            return ONE, ONE
+        rate = self.rate(instrument)
+        return rate * (ONE - self._charge), rate * (ONE + self._charge)
+
     def booked(self, amount: Decimal, instrument: str) -> Decimal:
         """Convert a gain or loss in the quote currency as it is booked: with the conversion charge, rounded once.
 

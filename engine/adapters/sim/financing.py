@@ -1,6 +1,6 @@
 """I am daily financing: what open trades pay or earn for being held over 17:00 New York.
 I may import the domain, book, conversion and hours.
-I must not book; I work the transaction out, the broker commits it.
+I must not book; I work the amounts out, the exchange books them.
 My tests are in tests/unit/adapters/sim/test_financing.py.
 """
 
@@ -8,12 +8,13 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.adapters.sim.book import ZERO, Book, OpenTrade
+from engine.adapters.sim.book import Book, Trade
 from engine.adapters.sim.conversion import HomeRates
+from engine.adapters.sim.entries import FinancingPart
 from engine.adapters.sim.hours import Rollover
 from engine.domain.instrument import Instrument
-from engine.domain.transaction import DailyFinancing, TradeFinancing
 
+ZERO = Decimal(0)
 DAYS_PER_YEAR = 365
 MARKUP = Decimal("0.01")
 INTEREST = {
@@ -46,31 +47,23 @@ def default_rates(instrument: Instrument) -> FinancingRates:
 
 def daily_financing(
     book: Book, rollover: Rollover, financing: dict[str, FinancingRates], rates: HomeRates
-) -> DailyFinancing:
-    """Work out the transaction of one rollover; each trade's amount is rounded, the total is their sum.
+) -> tuple[FinancingPart, ...]:
+    """Work out what each open trade pays or earns at one rollover; each amount is rounded, the total is their sum.
 
     Amount = value at mid x yearly rate / 365 x days charged (PROTOCOL section 10), converted like a gain or a loss.
     """
-    trades = tuple(
-        TradeFinancing(
+    return tuple(
+        FinancingPart(
             trade_id=trade.trade_id,
             instrument=name,
-            financing_home=_amount_home(trade, rollover.days, financing[name], rates),
+            amount_home=_amount_home(trade, rollover.days, financing[name], rates),
         )
         for name, position in book.positions.items()
         for trade in position.trades
     )
-    total = sum((trade.financing_home for trade in trades), ZERO)
-    return DailyFinancing(
-        transaction_id=book.last_id + 1,
-        ts_ns=rollover.ts_ns,
-        financing_home=total,
-        balance_home=book.balance_home + total,
-        trades=trades,
-    )
 
 
-def _amount_home(trade: OpenTrade, days: int, financing: FinancingRates, rates: HomeRates) -> Decimal:
+def _amount_home(trade: Trade, days: int, financing: FinancingRates, rates: HomeRates) -> Decimal:
     value = abs(trade.units) * rates.mids[trade.instrument.name]
     rate = financing.long if trade.is_long else financing.short
     return rates.booked(value * rate * days / DAYS_PER_YEAR, trade.instrument.name)

@@ -1,5 +1,5 @@
 """I am the calendar of the simulated venue: when its week opens and closes, and when a day rolls over.
-I may import the domain.
+I may import the domain and ticket.
 I must not read a clock; whoever asks brings the time.
 My tests are in tests/unit/adapters/sim/test_hours.py.
 """
@@ -7,7 +7,8 @@ My tests are in tests/unit/adapters/sim/test_hours.py.
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from engine.domain.calendar import NEW_YORK, ROLLOVER
+from engine.adapters.sim.ticket import TimeInForce
+from engine.domain.calendar import NEW_YORK, ROLLOVER, next_rollover_ns
 from engine.domain.market import NS_PER_S
 
 FRIDAY, SUNDAY = 5, 7
@@ -32,6 +33,13 @@ def next_rollover(after_ns: int) -> Rollover:
     while (ts_ns := _break_ns(day)) <= after_ns or day.isoweekday() not in DAYS_CHARGED:
         day += timedelta(days=1)
     return Rollover(ts_ns=ts_ns, days=DAYS_CHARGED[day.isoweekday()])
+
+
+def expiry_ns(time_in_force: TimeInForce, gtd_ns: int | None, now_ns: int) -> int | None:
+    """Tell when an order that is made now ends by itself: at its date, at the next 17:00 New York, or never (None)."""
+    if time_in_force is TimeInForce.GFD:
+        return next_rollover_ns(now_ns)
+    return gtd_ns if time_in_force is TimeInForce.GTD else None
 
 
 class TradingWeek:

@@ -1,7 +1,7 @@
-"""I am the rules of matching: what an order gets, what it closes, what triggers, and what is refused and why.
-I may import the domain and book.
+"""I am the rules of matching: what an order gets, what it closes, what triggers, and what is cancelled and why.
+I may import the domain, ticket and book.
 I must not change anything or convert money; every function here answers from its arguments alone.
-My tests are in tests/unit/adapters/sim/test_matching.py.
+My tests are in tests/unit/adapters/sim/test_matching.py and test_exchange.py.
 """
 
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.adapters.sim.book import ZERO, Cut, DependentOrder, OpenTrade
-from engine.domain.instrument import Instrument
-from engine.domain.market import Bar, Quote
-from engine.domain.order import OrderIntent
+from engine.adapters.sim.book import ZERO, Cut, Order, Trade
+from engine.adapters.sim.ticket import CloseOut, OnFill, OrderKind, PositionFill, Ticket, Trigger
+from engine.domain.market import Bar, Granularity, Quote
 
-CLIENT_ID_LENGTH_MAX = 128
 NOTHING_LEFT_TO_REDUCE = "POSITION_CLOSEOUT_FAILED"
+OPPOSITE_POSITION = "FIFO_VIOLATION"
+HALF = Decimal("0.5")
 
 
 class Netting(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,50 +30,32 @@ class Netting(msgspec.Struct, frozen=True, kw_only=True):
         return sum((cut.units for cut in self.cuts), self.opened_units)
 
 
-def reject_reason(intent: OrderIntent, instrument: Instrument) -> str | None:
-    """Judge what can be judged without a price; None when the order may be created (PROTOCOL section 7.4)."""
-    size = abs(intent.units)
-    if size > instrument.units_max:
-        return "UNITS_LIMIT_EXCEEDED"
-    if instrument.round_units_down(size) != size:
-        return "UNITS_PRECISION_EXCEEDED"
-    if size < instrument.units_min:
-        return "UNITS_MINIMUM_NOT_MET"
-    if not 0 < len(intent.client_order_id) <= CLIENT_ID_LENGTH_MAX:
-        return "CLIENT_ORDER_ID_INVALID"
-    prices = (
-        ("PRICE_BOUND", intent.price_bound),
-        ("TAKE_PROFIT_ON_FILL_PRICE", intent.take_profit),
-        ("STOP_LOSS_ON_FILL_PRICE", intent.stop_loss),
-        ("TRAILING_STOP_LOSS_ON_FILL_PRICE_DISTANCE", intent.trailing_distance),
-    )
-    for name, price in prices:
-        if price is not None and price <= 0:
-            return f"{name}_INVALID"
-        if price is not None and instrument.round_price(price) != price:
-            return f"{name}_PRECISION_EXCEEDED"
-    return None
+class Reached(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that the market has reached: at which price it is filled, and bid and ask at that moment."""
+
+    order: Order
+    price: Decimal
+    bid: Decimal
+    ask: Decimal
 
 
-def cancel_reason(intent: OrderIntent, netting: Netting, quote: Quote) -> str | None:
-    """Judge what depends on the price; None when the order may be filled at this quote (PROTOCOL section 7.1)."""
+def cancel_reason(ticket: Ticket, netting: Netting, bid: Decimal, ask: Decimal, price: Decimal) -> str | None:
+    """Judge what depends on the price; None when the order may be filled at `price` (PROTOCOL section 7.1)."""
     if not netting.units:
-        return NOTHING_LEFT_TO_REDUCE
-    buys = intent.units > 0
-    price, bound = market_price(buys, quote), intent.price_bound
+        return OPPOSITE_POSITION if ticket.position_fill is PositionFill.OPEN_ONLY else NOTHING_LEFT_TO_REDUCE
+    buys, bound = ticket.units > 0, ticket.price_bound
     if bound is not None and (price > bound if buys else price < bound):
         return "BOUNDS_VIOLATION"
-    return _on_fill_loss(intent, quote) if netting.opened_units else None
+    return _on_fill_loss(ticket, bid if buys else ask, price) if netting.opened_units else None
 
 
-def _on_fill_loss(intent: OrderIntent, quote: Quote) -> str | None:
+def _on_fill_loss(ticket: Ticket, closing: Decimal, entry: Decimal) -> str | None:
     """Judge stop and target of a trade that would be opened (OANDA's texts of OrderCancelReason).
 
     Wrong is what would be filled at once, on the closing side, and a target on the losing side of the entry price.
     """
-    buys = intent.units > 0
-    entry, closing = market_price(buys, quote), market_price(not buys, quote)
-    stop, target = intent.stop_loss, intent.take_profit
+    buys = ticket.units > 0
+    stop, target = on_fill_price(ticket.stop_loss, entry, buys), on_fill_price(ticket.take_profit, entry, buys)
     if target is not None and (target <= closing if buys else target >= closing):
         return "TAKE_PROFIT_ON_FILL_LOSS"
     if target is not None and (target < entry if buys else target > entry):
@@ -83,12 +65,33 @@ def _on_fill_loss(intent: OrderIntent, quote: Quote) -> str | None:
     return None
 
 
+def on_fill_price(on_fill: OnFill | None, entry: Decimal, is_long: bool) -> Decimal | None:
+    """Return where a stop or target of a new trade stands; a distance counts from the price of the fill."""
+    if on_fill is None or on_fill.price is not None or on_fill.distance is None:
+        return on_fill.price if on_fill else None
+    return entry - on_fill.distance if is_long else entry + on_fill.distance
+
+
 def market_price(buys: bool, quote: Quote) -> Decimal:
     """Return what the market takes or gives: buys are filled at the ask, sells at the bid."""
     return quote.ask if buys else quote.bid
 
 
-def net(units: Decimal, trades: Sequence[OpenTrade], *, reduce_only: bool) -> Netting:
+def use_of(ticket: Ticket, trades: Sequence[Trade]) -> Netting:
+    """Use an order's units against the open trades of its instrument, as its position fill says.
+
+    An order that closes one trade takes from that trade, whatever is older.
+    """
+    if ticket.close_out is CloseOut.TRADE:
+        chosen = tuple(trade for trade in trades if trade.trade_id == ticket.trade_id)
+        return net(ticket.units, chosen, reduce_only=True)
+    if ticket.position_fill is PositionFill.OPEN_ONLY:
+        opposite = any(trade.is_long == (ticket.units < 0) for trade in trades)
+        return Netting(cuts=(), opened_units=ZERO if opposite else ticket.units)
+    return net(ticket.units, trades, reduce_only=ticket.position_fill is PositionFill.REDUCE_ONLY)
+
+
+def net(units: Decimal, trades: Sequence[Trade], *, reduce_only: bool) -> Netting:
     """Use an order's units against the open trades, oldest first; what is left over opens, unless reduce_only.
 
     Source: OANDA's positionFill REDUCE_FIRST on a netting account. That a reduce-only order keeps the part which
@@ -104,24 +107,98 @@ def net(units: Decimal, trades: Sequence[OpenTrade], *, reduce_only: bool) -> Ne
     return Netting(cuts=tuple(cuts), opened_units=ZERO if reduce_only else left)
 
 
-def triggered(trade: OpenTrade, bar: Bar) -> tuple[DependentOrder, Decimal] | None:
-    """Return the stop or target that this bar fires and its fill price, or None.
+def triggered(trade: Trade, bar: Bar) -> Reached | None:
+    """Return the stop or target of a trade that this bar fires, or None.
 
-    A long trade is closed by a sell and so watches the bid, a short one the ask. Nobody knows the way inside the bar:
-    when it touches a stop and the target, the stop is taken. Of two stops the nearer to the market is reached first.
+    Nobody knows the way inside the bar: when it touches a stop and the target, the stop is taken. Of two stops the
+    nearer to the market is reached first.
     """
-    sells = trade.is_long
     stop = _nearest_stop(trade)
-    if stop is not None:
-        price = stop_fill(sells, stop.price, bar)
-        if price is not None:
-            return stop, price
-    target = trade.take_profit
-    if target is not None:
-        price = limit_fill(sells, target.price, bar)
-        if price is not None:
-            return target, price
-    return None
+    found = reached(stop, bar) if stop is not None else None
+    if found is None and trade.take_profit is not None:
+        return reached(trade.take_profit, bar)
+    return found
+
+
+def reached(order: Order, bar: Bar) -> Reached | None:
+    """Say whether a bar fires a waiting order, and at which price it is filled.
+
+    An order that waits for the market to come back (a limit, a target) is filled at its price or better; one that
+    waits for it to run away (a stop) at its price or, over a gap, at the worse price of the open.
+    """
+    trigger, sells = order.price, order.sells
+    if trigger is None:
+        return None
+    fill = limit_fill if _comes_back(order) else stop_fill
+    if order.ticket.trigger in (Trigger.DEFAULT, Trigger.BID if sells else Trigger.ASK):
+        price = fill(sells, trigger, bar)
+    else:
+        price = _watched_fill(order, trigger, bar)
+    if price is None:
+        return None
+    spread = bar.ask_open - bar.bid_open
+    bid, ask = (price, price + spread) if sells else (price - spread, price)
+    return Reached(order=order, price=price, bid=bid, ask=ask)
+
+
+def touches_now(order: Order, quote: Quote) -> bool:
+    """Say whether the market, as it stands, has reached a waiting order already."""
+    bar = standing_bar(quote)
+    return reached(order, bar) is not None
+
+
+def standing_bar(quote: Quote) -> Bar:
+    """Make a bar of one moment, so that one set of rules serves quotes and bars."""
+    bid, ask = quote.bid, quote.ask
+    return Bar(
+        instrument=quote.instrument,
+        granularity=Granularity.S5,
+        open_ts_ns=quote.ts_ns - Granularity.S5.ns,
+        bid_open=bid,
+        bid_high=bid,
+        bid_low=bid,
+        bid_close=bid,
+        ask_open=ask,
+        ask_high=ask,
+        ask_low=ask,
+        ask_close=ask,
+    )
+
+
+def _comes_back(order: Order) -> bool:
+    if order.kind is OrderKind.MARKET_IF_TOUCHED:
+        return order.rises == order.sells
+    return order.kind in (OrderKind.LIMIT, OrderKind.TAKE_PROFIT)
+
+
+def _watched_fill(order: Order, trigger: Decimal, bar: Bar) -> Decimal | None:
+    """Fire on the price that the client chose to watch, and fill on the order's own side."""
+    sells, comes_back = order.sells, _comes_back(order)
+    start, high, low = _watched(order, bar)
+    touched = high >= trigger if sells == comes_back else low <= trigger
+    if not touched:
+        return None
+    own = bar.bid_open if sells else bar.ask_open
+    ran_past = start >= trigger if sells == comes_back else start <= trigger
+    price = own if ran_past else trigger + own - start
+    if order.kind in (OrderKind.LIMIT, OrderKind.TAKE_PROFIT):
+        better = price >= trigger if sells else price <= trigger
+        return price if better else limit_fill(sells, trigger, bar)
+    return price
+
+
+def _watched(order: Order, bar: Bar) -> tuple[Decimal, Decimal, Decimal]:
+    """Open, high and low of the price that an order watches."""
+    chosen = order.ticket.trigger
+    if chosen is Trigger.MID:
+        return (
+            (bar.bid_open + bar.ask_open) * HALF,
+            (bar.bid_high + bar.ask_high) * HALF,
+            (bar.bid_low + bar.ask_low) * HALF,
+        )
+    if chosen is Trigger.BID or (chosen is Trigger.INVERSE and not order.sells):
+        return bar.bid_open, bar.bid_high, bar.bid_low
+    return bar.ask_open, bar.ask_high, bar.ask_low
 
 
 def stop_fill(sells: bool, stop: Decimal, bar: Bar) -> Decimal | None:
@@ -149,9 +226,11 @@ def trailed(sells: bool, stop: Decimal, distance: Decimal, bar: Bar) -> Decimal:
     return min(stop, bar.ask_low + distance)
 
 
-def _nearest_stop(trade: OpenTrade) -> DependentOrder | None:
+def _nearest_stop(trade: Trade) -> Order | None:
     fixed, trailing = trade.stop_loss, trade.trailing_stop
     if fixed is None or trailing is None:
         return fixed or trailing
+    if fixed.price is None or trailing.price is None:
+        return fixed
     trailing_is_nearer = trailing.price > fixed.price if trade.is_long else trailing.price < fixed.price
     return trailing if trailing_is_nearer else fixed

@@ -1,168 +1,216 @@
-"""I am settlement: I turn an executed order into its transactions and move trades and balance accordingly.
-I may import the domain, book, conversion and matching.
+"""I am settlement: I turn an order that is filled now into its entries and move orders, trades and balance accordingly.
+I may import the domain, book, conversion, margin, matching and their words.
 I must not decide whether or at which price an order is filled.
-My tests are in tests/unit/adapters/sim/test_broker.py and test_broker_properties.py.
+My tests are in tests/unit/adapters/sim/test_broker.py, test_broker_properties.py and test_exchange.py.
 """
 
-from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from itertools import count
 
-import msgspec
-
-from engine.adapters.sim.book import ZERO, Book, Cut, DependentOrder, OpenTrade, OrderKind
+from engine.adapters.sim.book import ZERO, Batch, Book, Cut, Order, OrderState, Trade
 from engine.adapters.sim.conversion import HomeRates, round_home
-from engine.adapters.sim.matching import NOTHING_LEFT_TO_REDUCE
+from engine.adapters.sim.entries import OrderEnded, OrderFilled, OrderMade, TradeMade, TradePart
+from engine.adapters.sim.hours import expiry_ns
+from engine.adapters.sim.margin import margin_home
+from engine.adapters.sim.matching import NOTHING_LEFT_TO_REDUCE, Netting, Reached, on_fill_price
+from engine.adapters.sim.ticket import OnFill, OrderKind, Ticket
 from engine.domain.instrument import Instrument
-from engine.domain.transaction import Fill, OrderCanceled, OrderCreated, TradeClosed, TradeOpened, Transaction
 
 
-class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """The trade that an execution opens; prices in quote currency, a trailing stop starts at trailing_stop."""
-
-    units: Decimal
-    take_profit: Decimal | None = None
-    stop_loss: Decimal | None = None
-    trailing_stop: Decimal | None = None
-    trailing_distance: Decimal | None = None
-
-
-class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that is filled now: at which price, and which trades it closes or opens.
-
-    spread is the market's at that moment, in quote currency; units_lost are what a reduce-only order had too many.
-    """
-
-    order_id: str
-    client_order_id: str | None = None
-    reason: str
-    ts_ns: int
-    instrument: Instrument
-    price: Decimal
-    spread: Decimal
-    cuts: tuple[Cut, ...] = ()
-    opening: Opening | None = None
-    units_lost: Decimal = ZERO
+def settle(
+    batch: Batch, book: Book, rates: HomeRates, instrument: Instrument, reached: Reached, netting: Netting
+) -> None:
+    """Book a fill: the fill itself, the stops and targets of what it opens, and the orders that it ends."""
+    order = reached.order
+    fill = _fill(batch, book, rates, instrument, reached, netting)
+    book.balance_home = fill.balance_home
+    book.last_fill_ns = batch.ts_ns
+    book.end(order, OrderState.FILLED, fill.id, batch.ts_ns)
+    order.closed_trade_ids = tuple(part.trade_id for part in fill.closed)
+    order.reduced_trade_id = fill.reduced.trade_id if fill.reduced else None
+    for cut, part in zip(netting.cuts, _parts(fill), strict=True):
+        _close(book, cut, part, fill)
+    if fill.opened is not None:
+        order.opened_trade_id = str(fill.id)
+        _open(batch, book, instrument, order.ticket, fill, fill.opened)
+    _end_linked(batch, book, order, netting, fill)
+    lost = order.ticket.units - fill.units
+    if lost and not order.kind.is_dependent:
+        _end_surplus(batch, order)
 
 
-def settle(execution: Execution, book: Book, rates: HomeRates, before: Sequence[Transaction] = ()) -> None:
-    """Book an execution as one batch: what came before it, the fill, its stops and targets, and what it cancels."""
-    fill = _fill(execution, book.last_id + len(before) + 1, book, rates)
-    trade = _opened_trade(execution, fill.transaction_id)
-    batch = [*before, fill]
-    if trade is not None:
-        batch.extend(_created(trade, execution.ts_ns))
-    batch.extend(_canceled(execution, book.last_id + len(batch) + 1))
-    book.commit(batch)
-    for cut in execution.cuts:
-        book.cut(cut)
-    if trade is not None:
-        book.open(trade)
+def _parts(fill: OrderFilled) -> tuple[TradePart, ...]:
+    return fill.closed if fill.reduced is None else (*fill.closed, fill.reduced)
 
 
-def _fill(execution: Execution, fill_id: int, book: Book, rates: HomeRates) -> Fill:
-    opening, name = execution.opening, execution.instrument.name
-    opened_units = ZERO if opening is None else opening.units
-    units = sum((cut.units for cut in execution.cuts), opened_units)
-    closed = tuple(_closed(cut, execution.price, rates) for cut in execution.cuts if cut.is_whole)
-    reduced = next((_closed(cut, execution.price, rates) for cut in execution.cuts if not cut.is_whole), None)
+def _fill(
+    batch: Batch, book: Book, rates: HomeRates, instrument: Instrument, reached: Reached, netting: Netting
+) -> OrderFilled:
+    order, price, name = reached.order, reached.price, instrument.name
+    half = (reached.ask - reached.bid) / 2 * rates.rate(name)
+    closed = tuple(_part(cut, price, half, rates) for cut in netting.cuts if cut.is_whole)
+    reduced = next((_part(cut, price, half, rates) for cut in netting.cuts if not cut.is_whole), None)
     parts = closed if reduced is None else (*closed, reduced)
     pl_home = sum((part.realized_pl_home for part in parts), ZERO)
-    return Fill(
-        transaction_id=fill_id,
-        ts_ns=execution.ts_ns,
-        order_id=execution.order_id,
-        client_order_id=execution.client_order_id,
+    gain_factor, loss_factor = rates.factors(name)
+    return batch.add(
+        OrderFilled,
+        order_id=order.order_id,
+        client_order_id=order.client_order_id,
         instrument=name,
-        units=units,
-        price=execution.price,
-        reason=execution.reason,
+        units=netting.units,
+        requested_units=netting.units if order.kind.is_dependent else order.ticket.units,
+        price=price,
+        bid=reached.bid,
+        ask=reached.ask,
+        reason=order.ticket.fill_reason,
         pl_home=pl_home,
-        financing_home=ZERO,
-        commission_home=ZERO,
-        half_spread_home=round_home(execution.spread / 2 * abs(units) * rates.rate(name)),
+        quote_pl=sum((part.quote_pl for part in parts), ZERO),
+        half_spread_home=round_home(half * abs(netting.units)),
+        gain_factor=gain_factor,
+        loss_factor=loss_factor,
         balance_home=book.balance_home + pl_home,
-        opened=None if opening is None else _opened(opening, fill_id, execution.price),
+        opened=_made(order.ticket, netting.opened_units, instrument, price, half, rates),
         closed=closed,
         reduced=reduced,
     )
 
 
-def _closed(cut: Cut, price: Decimal, rates: HomeRates) -> TradeClosed:
+def _part(cut: Cut, price: Decimal, half: Decimal, rates: HomeRates) -> TradePart:
     """Realise P/L: what the closed units gained since the entry, in quote currency, converted as it is booked."""
     gain = (price - cut.trade.price) * -cut.units
-    return TradeClosed(
+    return TradePart(
         trade_id=cut.trade.trade_id,
         units=cut.units,
-        price=price,
         realized_pl_home=rates.booked(gain, cut.trade.instrument.name),
+        quote_pl=gain,
+        half_spread_home=round_home(half * abs(cut.units)),
     )
 
 
-def _opened(opening: Opening, fill_id: int, price: Decimal) -> TradeOpened:
-    return TradeOpened(
-        trade_id=str(fill_id),
-        units=opening.units,
-        price=price,
-        stop_loss=opening.stop_loss,
-        take_profit=opening.take_profit,
-        trailing_distance=opening.trailing_distance,
-    )
-
-
-def _opened_trade(execution: Execution, fill_id: int) -> OpenTrade | None:
-    opening = execution.opening
-    if opening is None:
+def _made(
+    ticket: Ticket, units: Decimal, instrument: Instrument, price: Decimal, half: Decimal, rates: HomeRates
+) -> TradeMade | None:
+    if not units:
         return None
-    ids = count(fill_id + 1)
-    return OpenTrade(
-        trade_id=str(fill_id),
-        instrument=execution.instrument,
-        is_long=opening.units > 0,
-        units=opening.units,
-        price=execution.price,
-        take_profit=_dependent(ids, OrderKind.TAKE_PROFIT, opening.take_profit),
-        stop_loss=_dependent(ids, OrderKind.STOP_LOSS, opening.stop_loss),
-        trailing_stop=_dependent(ids, OrderKind.TRAILING_STOP, opening.trailing_stop, opening.trailing_distance),
+    trailing = ticket.trailing_stop
+    return TradeMade(
+        units=units,
+        margin_home=round_home(margin_home(instrument, units, rates)),
+        half_spread_home=round_home(half * abs(units)),
+        extensions=ticket.trade_extensions,
+        stop_loss=on_fill_price(ticket.stop_loss, price, units > 0),
+        take_profit=on_fill_price(ticket.take_profit, price, units > 0),
+        trailing_distance=trailing.distance if trailing else None,
     )
 
 
-def _dependent(
-    ids: Iterator[int], kind: OrderKind, price: Decimal | None, distance: Decimal | None = None
-) -> DependentOrder | None:
-    if price is None:
-        return None
-    return DependentOrder(order_id=str(next(ids)), kind=kind, price=price, distance=distance)
+def _close(book: Book, cut: Cut, part: TradePart, fill: OrderFilled) -> None:
+    trade = cut.trade
+    trade.realized_pl_home += part.realized_pl_home
+    trade.closed_value -= cut.units * fill.price
+    trade.closing_ids.append(fill.id)
+    book.side(fill.instrument, trade.is_long).pl_home += part.realized_pl_home
+    if cut.is_whole:
+        trade.closed_ns = fill.ts_ns
+    book.cut(cut)
 
 
-def _created(trade: OpenTrade, ts_ns: int) -> Iterator[OrderCreated]:
-    for order in trade.dependents:
-        yield OrderCreated(
-            transaction_id=int(order.order_id),
-            ts_ns=ts_ns,
-            order_id=order.order_id,
-            client_order_id=None,
-            kind=order.kind.value,
-            instrument=trade.instrument.name,
-            trade_id=trade.trade_id,
-            price=order.price,
+def _open(batch: Batch, book: Book, instrument: Instrument, ticket: Ticket, fill: OrderFilled, made: TradeMade) -> None:
+    trade = Trade(
+        trade_id=str(fill.id),
+        instrument=instrument,
+        is_long=made.units > 0,
+        units=made.units,
+        initial_units=made.units,
+        price=fill.price,
+        opened_ns=fill.ts_ns,
+        margin_home=made.margin_home,
+        extensions=made.extensions,
+    )
+    book.open(trade)
+    # a trailing stop starts its distance behind the closing side of the market
+    closing, distance = (fill.bid if trade.is_long else fill.ask), made.trailing_distance or ZERO
+    behind = closing - distance if trade.is_long else closing + distance
+    for kind, on_fill, price in (
+        (OrderKind.TAKE_PROFIT, ticket.take_profit, made.take_profit),
+        (OrderKind.STOP_LOSS, ticket.stop_loss, made.stop_loss),
+        (OrderKind.TRAILING_STOP, ticket.trailing_stop, behind),
+    ):
+        if on_fill is not None and price is not None:
+            _attach(batch, book, trade, kind, on_fill, price, fill.id)
+
+
+def _attach(
+    batch: Batch, book: Book, trade: Trade, kind: OrderKind, on_fill: OnFill, price: Decimal, fill_id: int
+) -> None:
+    ticket = Ticket(
+        kind=kind,
+        instrument=trade.instrument.name,
+        price=on_fill.price,
+        distance=on_fill.distance,
+        time_in_force=on_fill.time_in_force,
+        gtd_ns=on_fill.gtd_ns,
+        extensions=on_fill.extensions,
+        trade_id=trade.trade_id,
+    )
+    made = batch.add(OrderMade, ticket=ticket, reason="ON_FILL", price=price, fill_id=fill_id)
+    book.add(
+        Order(
+            order_id=str(made.id),
+            ticket=ticket,
+            reason=made.reason,
+            created_ns=made.ts_ns,
+            price=price,
+            expires_ns=expiry_ns(on_fill.time_in_force, on_fill.gtd_ns, made.ts_ns),
+            trade=trade,
+            extensions=on_fill.extensions,
         )
+    )
 
 
-def _canceled(execution: Execution, next_id: int) -> Iterator[OrderCanceled]:
-    """Cancel the other orders of each trade that is closed, and what a reduce-only order could not use."""
-    closed = (cut.trade for cut in execution.cuts if cut.is_whole)
-    linked = (order.order_id for trade in closed for order in trade.dependents)
-    endings: list[tuple[str, str | None, str]] = [
-        (order_id, None, "LINKED_TRADE_CLOSED") for order_id in linked if order_id != execution.order_id
-    ]
-    if execution.units_lost:
-        endings.append((execution.order_id, execution.client_order_id, NOTHING_LEFT_TO_REDUCE))
-    for transaction_id, (order_id, client_order_id, reason) in enumerate(endings, next_id):
-        yield OrderCanceled(
-            transaction_id=transaction_id,
-            ts_ns=execution.ts_ns,
-            order_id=order_id,
-            client_order_id=client_order_id,
-            reason=reason,
-        )
+def _end_linked(batch: Batch, book: Book, order: Order, netting: Netting, fill: OrderFilled) -> None:
+    """Cancel the other orders of each trade that is closed."""
+    for trade in (cut.trade for cut in netting.cuts if not cut.trade.units):
+        for linked in trade.dependents:
+            end(
+                batch,
+                book,
+                linked,
+                "LINKED_TRADE_CLOSED",
+                closed_trade_id=trade.trade_id,
+                closing_id=fill.id,
+            )
+
+
+def _end_surplus(batch: Batch, order: Order) -> None:
+    batch.add(
+        OrderEnded,
+        order_id=order.order_id,
+        client_order_id=order.client_order_id,
+        reason=NOTHING_LEFT_TO_REDUCE,
+    )
+
+
+def end(
+    batch: Batch,
+    book: Book,
+    order: Order,
+    reason: str,
+    *,
+    closed_trade_id: str | None = None,
+    closing_id: int | None = None,
+    replaced_by: str | None = None,
+) -> OrderEnded:
+    """Book the end of an order that is not (further) filled."""
+    entry = batch.add(
+        OrderEnded,
+        order_id=order.order_id,
+        client_order_id=order.client_order_id,
+        reason=reason,
+        closed_trade_id=closed_trade_id,
+        closing_id=closing_id,
+        replaced_by=replaced_by,
+    )
+    order.replaced_by = replaced_by
+    book.end(order, OrderState.CANCELLED, entry.id, batch.ts_ns)
+    return entry

@@ -192,10 +192,9 @@ def test_the_market_is_halted_after_the_last_bar_of_the_week() -> None:
 
 
 def test_an_order_of_saturday_is_not_filled_at_a_quote_of_friday() -> None:
-    venue = priced()
     saturday_ns = START_NS + (MINUTES_TO_CLOSE + 1_440) * MINUTE_NS
-    assert outcome(sent(venue, order(100, created_ns=saturday_ns))) == "MARKET_HALTED"
-    assert outcome(sent(venue, order(100))) == "MARKET_ORDER"
+    assert outcome(sent(priced(), order(100))) == "MARKET_ORDER"
+    assert outcome(sent(priced(), order(100, created_ns=saturday_ns))) == "MARKET_HALTED"
 
 
 def test_the_venue_can_be_given_other_hours() -> None:

@@ -4,11 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from engine.adapters.sim.book import Book, OpenTrade
+from engine.adapters.sim.book import Book, Trade
 from engine.adapters.sim.conversion import HomeRates
 from engine.adapters.sim.margin import closeout_figures, must_close_out
 from engine.domain.instrument import Instrument
-from engine.domain.transaction import FundsTransferred
 from tests.unit.adapters.sim.venue import (
     bar,
     broker,
@@ -28,8 +27,8 @@ CENT = Decimal("0.01")
 def book_with(traded: Instrument, units: int, price: str, balance: int) -> Book:
     book = Book()
     money = Decimal(balance)
-    book.commit([FundsTransferred(transaction_id=1, ts_ns=0, amount_home=money, balance_home=money)])
-    book.open(OpenTrade(trade_id="2", instrument=traded, is_long=units > 0, units=Decimal(units), price=Decimal(price)))
+    book.balance_home = money
+    book.open(Trade(trade_id="2", instrument=traded, is_long=units > 0, units=Decimal(units), price=Decimal(price)))
     return book
 
 

@@ -5,19 +5,23 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from engine.adapters.sim.book import DependentOrder, OpenTrade, OrderKind
+from engine.adapters.sim.book import Book, Order, Trade
+from engine.adapters.sim.broker import ticket_of
 from engine.adapters.sim.matching import (
     Netting,
     cancel_reason,
     limit_fill,
     market_price,
     net,
-    reject_reason,
     stop_fill,
     trailed,
     triggered,
 )
+from engine.adapters.sim.ticket import OrderKind, Ticket
+from engine.adapters.sim.validation import reject_reason
+from engine.domain.instrument import Instrument
 from engine.domain.market import Quote
+from engine.domain.order import OrderIntent
 from tests.unit.adapters.sim.venue import START_NS, bar, instrument, order
 
 EUR_USD = instrument("EUR_USD")
@@ -31,9 +35,9 @@ QUOTE = Quote(
 )
 
 
-def trade(units: int, price: str = "1.10000", **stops: str) -> OpenTrade:
+def trade(units: int, price: str = "1.10000", **stops: str) -> Trade:
     waiting = {
-        name: DependentOrder(order_id=name, kind=kind, price=Decimal(stops[name]))
+        name: Order(order_id=name, ticket=Ticket(kind=kind, instrument="EUR_USD"), price=Decimal(stops[name]))
         for name, kind in (
             ("take_profit", OrderKind.TAKE_PROFIT),
             ("stop_loss", OrderKind.STOP_LOSS),
@@ -41,14 +45,19 @@ def trade(units: int, price: str = "1.10000", **stops: str) -> OpenTrade:
         )
         if name in stops
     }
-    return OpenTrade(
-        trade_id=str(units),
-        instrument=EUR_USD,
-        is_long=units > 0,
-        units=Decimal(units),
-        price=Decimal(price),
-        **waiting,
-    )
+    made = Trade(trade_id=str(units), instrument=EUR_USD, is_long=units > 0, units=Decimal(units), price=Decimal(price))
+    for waits in waiting.values():
+        made.attach(waits)
+    return made
+
+
+def rejected(intent: OrderIntent, traded: Instrument = EUR_USD) -> str | None:
+    return reject_reason(ticket_of(intent), traded, Book(), START_NS)
+
+
+def canceled(intent: OrderIntent, netting: Netting) -> str | None:
+    price = market_price(intent.units > 0, QUOTE)
+    return cancel_reason(ticket_of(intent), netting, QUOTE.bid, QUOTE.ask, price)
 
 
 @pytest.mark.parametrize(
@@ -78,13 +87,13 @@ def trade(units: int, price: str = "1.10000", **stops: str) -> OpenTrade:
     ],
 )
 def test_what_needs_no_price_is_rejected(intent, reason) -> None:
-    assert reject_reason(intent, EUR_USD) == reason
+    assert rejected(intent) == reason
 
 
 def test_fractional_units_below_the_minimum_are_rejected() -> None:
     fractional = replace(EUR_USD, units_decimals=1, units_min=Decimal("0.5"))
-    assert reject_reason(order("0.4"), fractional) == "UNITS_MINIMUM_NOT_MET"
-    assert reject_reason(order("0.5"), fractional) is None
+    assert rejected(order("0.4"), fractional) == "UNITS_MINIMUM_NOT_MET"
+    assert rejected(order("0.5"), fractional) is None
 
 
 @pytest.mark.parametrize(
@@ -114,12 +123,12 @@ def test_fractional_units_below_the_minimum_are_rejected() -> None:
 )
 def test_what_needs_the_price_is_canceled(intent, reason) -> None:
     opens = Netting(cuts=(), opened_units=intent.units)
-    assert cancel_reason(intent, opens, QUOTE) == reason
+    assert canceled(intent, opens) == reason
 
 
 def test_stops_do_not_matter_to_an_order_that_opens_nothing() -> None:
     closes = net(Decimal(-100), [trade(100)], reduce_only=False)
-    assert cancel_reason(order(-100, stop_loss="1.00000"), closes, QUOTE) is None
+    assert canceled(order(-100, stop_loss="1.00000"), closes) is None
 
 
 def test_buys_pay_the_ask_and_sells_get_the_bid() -> None:
@@ -210,7 +219,7 @@ def test_a_limit_fills_at_its_price_or_at_a_better_open(sells, limit, prices, fi
 )
 def test_a_bar_fires_the_stop_before_the_target(units, stops, prices, fired) -> None:
     found = triggered(trade(units, **stops), bar(1, prices))
-    assert (found and found[0].order_id) == fired
+    assert (found and found.order.order_id) == fired
 
 
 @pytest.mark.parametrize(
