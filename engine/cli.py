@@ -28,6 +28,7 @@ from engine.node import TradingNode
 from engine.snapshot import Snapshot
 from engine.store.export import write_trades_csv
 from engine.store.queries import connect_readonly
+from engine.venue.launch import VenueTerms, run_venue
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 export_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Write tables to files.")
@@ -103,6 +104,37 @@ def session(
     result = _result(final, seconds=time.monotonic() - loaded, loading=loaded - begun)
     _show(result, as_json)
     return 0 if final.session_state is SessionState.STOPPED else 1
+
+
+@app.command()
+def venue(
+    port: Annotated[str, typer.Option(help="port on 127.0.0.1")],
+    token: Annotated[str, typer.Option(help="the token that clients must send")],
+    account: Annotated[str, typer.Option(help="account id, for example 101-001-1234567-001")],
+    seed: Annotated[str, typer.Option(help="seed of the generated market")] = "1",
+    bars: Annotated[list[str] | None, typer.Option(help="EUR_USD=FILE or FILE, may be given more than once")] = None,
+    speed: Annotated[str, typer.Option(help="market seconds per second")] = "1",
+    balance: Annotated[str, typer.Option(help="opening balance")] = "100000",
+    currency: Annotated[str, typer.Option(help="currency of the account")] = "USD",
+    control_port: Annotated[str, typer.Option(help="port for prices by hand; for tests only")] = "",
+) -> int:
+    """Serve a simulated account on loopback that OANDA v20 clients can trade on."""
+    pace = _speed(speed, Mode.SANDBOX)
+    if pace is None:
+        raise ConfigError("--speed max is not possible for a venue; give a number of market seconds per second.")
+    terms = VenueTerms(
+        port=_whole("--port", port),
+        token=token,
+        account=account,
+        seed=_whole("--seed", seed),
+        bars=tuple(_bars_argument(text) for text in bars or ()),
+        speed=pace,
+        balance=_decimal("--balance", balance),
+        currency=currency,
+        control_port=_whole("--control-port", control_port) if control_port else None,
+    )
+    run_venue(terms, lambda address: typer.echo(f"The venue listens on {address}; account {account}."))
+    return 0
 
 
 @app.command()

@@ -167,7 +167,7 @@ class Book:
     orders and trades hold all there ever were; pending are the orders that wait, oldest first.
     """
 
-    __slots__ = ("balance_home", "last_fill_ns", "log", "orders", "pending", "positions", "totals", "trades")
+    __slots__ = ("balance_home", "log", "orders", "pending", "positions", "totals", "trades")
 
     def __init__(self) -> None:
         self.balance_home = ZERO
@@ -177,7 +177,6 @@ class Book:
         self.pending: dict[str, Order] = {}
         self.totals: dict[tuple[str, bool], SideTotals] = {}
         self.log: list[LogEntry] = []
-        self.last_fill_ns = 0
 
     @property
     def last_id(self) -> int:

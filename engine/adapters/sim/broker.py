@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from engine.adapters.sim.conversion import CONVERSION_CHARGE
-from engine.adapters.sim.entries import OrderRefused
 from engine.adapters.sim.exchange import Exchange
 from engine.adapters.sim.financing import FinancingRates
 from engine.adapters.sim.margin import equity_home, margin_used_home
@@ -90,13 +89,7 @@ class SimBroker:
         """Fill a market order at the current quote, or cancel or reject it; the transactions say which."""
         exchange = self._exchange
         exchange.advance(intent.created_ns)  # between frames the order's own time is the newest known
-        ticket = ticket_of(intent)
-        if intent.instrument in exchange.instruments:
-            exchange.create(ticket)
-        else:
-            exchange.record().add(
-                OrderRefused, ticket=ticket, reason="CLIENT_ORDER", reject_reason="INSTRUMENT_UNKNOWN"
-            )
+        exchange.create(ticket_of(intent))
         return Answered(last_transaction_id=self._book.last_id)
 
 

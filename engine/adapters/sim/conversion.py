@@ -59,6 +59,16 @@ class HomeRates:
         """Return what booked() makes of a loss of one unit, given the rate at mid; None when there is no charge."""
         return rate * (ONE + self._charge) if self._routes[instrument] else None
 
+    def of_currency(self, currency: str) -> Decimal:
+        """Return the value of one unit of a currency at home, at mid; raises Bug when no instrument has it."""
+        for name in self._routes:
+            base, quote = name.split("_")
+            if quote == currency:
+                return self.rate(name)
+            if base == currency and name in self.mids:
+                return self.mids[name] * self.rate(name)
+        raise Bug(f"no instrument has the currency {currency}")
+
     def factors(self, instrument: str) -> tuple[Decimal, Decimal]:
         """Return what a gain and a loss of one unit of the quote currency are booked as, before rounding."""
         if not self._routes[instrument]:

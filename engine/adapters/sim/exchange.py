@@ -169,6 +169,12 @@ class Exchange:
                 self._place(batch, ticket, "CLIENT_ORDER")
         return batch.entries
 
+    def refuse(self, ticket: Ticket, reason: str, reject_reason: str, request_id: str = "") -> Sequence[LogEntry]:
+        """Reject what cannot even be made into an order: a close of a trade or position that is not there."""
+        batch = self._batch(request_id)
+        batch.add(OrderRefused, ticket=ticket, reason=reason, reject_reason=reject_reason)
+        return batch.entries
+
     def record(self, request_id: str = "") -> Batch:
         """Begin a batch for an entry that moves neither orders nor money."""
         return self._batch(request_id)
@@ -177,7 +183,11 @@ class Exchange:
         return Batch(self.book, self._now_ns, request_id)
 
     def _refuse(self, batch: Batch, ticket: Ticket, reason: str, replacing: Order | None = None) -> bool:
-        refused = reject_reason(ticket, self.instruments[ticket.instrument], self.book, self._now_ns, replacing)
+        instrument = self.instruments.get(ticket.instrument)
+        if instrument is not None:
+            refused = reject_reason(ticket, instrument, self.book, self._now_ns, replacing)
+        else:
+            refused = "TRADE_DOESNT_EXIST" if ticket.kind.is_dependent else "INSTRUMENT_UNKNOWN"
         if refused is None:
             return False
         batch.add(

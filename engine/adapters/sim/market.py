@@ -81,6 +81,26 @@ class GeneratedMarket:
         found = self._ended_by_now(instrument, granularity, count)
         return self._makers[instrument].bars(found, granularity, max(found.seconds.size - count, 0), found.seconds.size)
 
+    @property
+    def first_ns(self) -> int:
+        """Where history begins."""
+        return (self._start_ns // DAY_NS - HISTORY_DAYS) * DAY_NS
+
+    def between(self, instrument: str, granularity: Granularity, from_ns: int, to_ns: int) -> Sequence[Bar]:
+        """Return the bars that start at from_ns or later and end by to_ns, oldest first; of an hour at most.
+
+        Bars of the future can be had as well: whoever shows them asks for no more than it has lived through.
+        """
+        found: list[Bar] = []
+        for day in range(max(from_ns, self.first_ns) // DAY_NS, -(-to_ns // DAY_NS)):
+            part = self._columns(instrument, day)
+            part = joined(part, _bucket_starts(part.seconds, day, granularity))
+            first = int(np.searchsorted(part.seconds, -(-from_ns // NS_PER_S)))
+            end = int(np.searchsorted(part.seconds, to_ns // NS_PER_S - granularity.seconds, side="right"))
+            if end > first:
+                found += self._makers[instrument].bars(part, granularity, first, end)
+        return found
+
     def _ended_by_now(self, instrument: str, granularity: Granularity, count: int) -> Columns:
         """Return at least `count` newest bars that have ended, as far as history reaches."""
         now_s, first_day = self._known_ns // NS_PER_S, self._start_ns // DAY_NS - HISTORY_DAYS

@@ -23,7 +23,6 @@ def settle(
     order = reached.order
     fill = _fill(batch, book, rates, instrument, reached, netting)
     book.balance_home = fill.balance_home
-    book.last_fill_ns = batch.ts_ns
     book.end(order, OrderState.FILLED, fill.id, batch.ts_ns)
     order.closed_trade_ids = tuple(part.trade_id for part in fill.closed)
     order.reduced_trade_id = fill.reduced.trade_id if fill.reduced else None

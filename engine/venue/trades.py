@@ -1,0 +1,225 @@
+"""I am the trade desk: close trades and positions, and set what waits to close them.
+I may import the simulated venue, desk, reading and refusal.
+I must not change the books but through the exchange.
+My tests are in tests/contract/test_venue.py.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+from msgspec.structs import replace
+
+from engine.adapters.sim.book import Order, Trade
+from engine.adapters.sim.entries import OrderEnded, OrderFilled, OrderMade, OrderRefused, TradeExtended
+from engine.adapters.sim.ticket import CloseOut, Extensions, OrderKind, PositionFill, Ticket, TimeInForce
+from engine.venue.desk import LIST_DEFAULT, LIST_MAX, Answer, Call, Desk, number, whole
+from engine.venue.reading import dependent_ticket, read_extensions, read_units
+from engine.venue.refusal import MESSAGES, Refusal, invalid, missing, not_found
+
+_DEPENDENT = (
+    ("takeProfit", OrderKind.TAKE_PROFIT),
+    ("stopLoss", OrderKind.STOP_LOSS),
+    ("trailingStopLoss", OrderKind.TRAILING_STOP),
+)
+
+
+def close(desk: Desk, call: Call) -> Answer:
+    """PUT /trades/{specifier}/close."""
+    units = read_units(call.body, "units") or "ALL"
+    trade = desk.trade(call.path["trade"])
+    if trade is None or not trade.units:
+        ticket = _closing("", Decimal(0), CloseOut.TRADE, str(units), call.path["trade"].lstrip("@"))
+        entries = desk.exchange.refuse(ticket, CloseOut.TRADE.value, "TRADE_DOESNT_EXIST", call.request_id)
+        raise desk.rejected(call, entries, status=404) or not_found("NO_SUCH_TRADE", desk.book.last_id)
+    size = abs(trade.units) if units == "ALL" else Decimal(units)
+    signed = -size if trade.is_long else size
+    ticket = _closing(trade.instrument.name, signed, CloseOut.TRADE, str(units), trade.trade_id)
+    if size > abs(trade.units):
+        reason = "CLOSE_TRADE_UNITS_EXCEED_TRADE_SIZE"
+        entries = desk.exchange.refuse(ticket, CloseOut.TRADE.value, reason, call.request_id)
+    else:
+        entries = desk.exchange.create(ticket, call.request_id, CloseOut.TRADE.value)
+    refusal = desk.rejected(call, entries)
+    if refusal:
+        raise refusal
+    return Answer(body=desk.outcome(call, entries))
+
+
+def set_dependents(desk: Desk, call: Call) -> Answer:
+    """PUT /trades/{specifier}/orders: an object creates or replaces, null cancels, what is absent stays."""
+    trade = desk.known_trade(call.path["trade"])
+    if not trade.units:
+        raise not_found("NO_SUCH_TRADE", desk.book.last_id)
+    named: list[tuple[str, Order | None, Ticket | None]] = []
+    for name, kind in _DEPENDENT:
+        if name not in call.body:
+            continue
+        terms, old = call.body[name], trade.attached(kind)
+        if terms is not None and not isinstance(terms, dict):
+            raise invalid(name)
+        if terms is not None:
+            ticket = dependent_ticket(terms, kind, trade.trade_id, trade.instrument.name)
+            named.append((name, old, _with_words_of(old, ticket)))
+        elif old is not None:
+            named.append((name, old, None))
+    entries = desk.exchange.set_dependents([(old, ticket) for _, old, ticket in named], call.request_id)
+    refused = next((entry for entry in entries if isinstance(entry, OrderRefused)), None)
+    if refused is not None:
+        prefix = next(name for name, kind in _DEPENDENT if kind is refused.ticket.kind)
+        raise desk.rejected(call, entries, prefix + "Order") or invalid(prefix)
+    return Answer(body=_dependents_answer(desk, call, named, list(entries)))
+
+
+def _with_words_of(old: Order | None, ticket: Ticket) -> Ticket:
+    if old is None or ticket.extensions is not None:
+        return ticket
+    return replace(ticket, extensions=old.extensions)
+
+
+def _dependents_answer(
+    desk: Desk, call: Call, named: list[tuple[str, Order | None, Ticket | None]], entries: list[Any]
+) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    prefixes = {ticket.kind: f"{name}Order" for name, _, ticket in named if ticket}
+    by_order = {old.order_id: f"{name}Order" for name, old, _ in named if old}
+    for entry in entries:
+        if isinstance(entry, OrderMade):
+            prefix = prefixes[entry.ticket.kind]
+            by_order[str(entry.id)] = f"{prefix}Created"
+            row[f"{prefix}Transaction"] = call.renderer.transaction(entry)
+        elif isinstance(entry, OrderEnded) and entry.order_id in by_order:
+            row[f"{by_order[entry.order_id]}CancelTransaction"] = call.renderer.transaction(entry)
+        elif isinstance(entry, OrderFilled) and entry.order_id in by_order:
+            prefix = by_order[entry.order_id].removesuffix("Created")
+            row[f"{prefix}FillTransaction"] = call.renderer.transaction(entry)
+    return row | desk.related(entries)
+
+
+def extend(desk: Desk, call: Call) -> Answer:
+    """PUT /trades/{specifier}/clientExtensions."""
+    trade = desk.known_trade(call.path["trade"])
+    words = read_extensions(call.body, "clientExtensions")
+    if words is None:
+        raise missing("clientExtensions")
+    batch = desk.exchange.record(call.request_id)
+    made = batch.add(TradeExtended, trade_id=trade.trade_id, client_trade_id=trade.client_trade_id, extensions=words)
+    trade.extensions = (trade.extensions or Extensions()).changed(words)
+    row = call.renderer.transaction(made)
+    return Answer(body={"tradeClientExtensionsModifyTransaction": row} | desk.related(batch.entries))
+
+
+def show(desk: Desk, call: Call) -> Answer:
+    """GET /trades/{specifier}."""
+    trade = desk.known_trade(call.path["trade"])
+    return Answer(body={"trade": desk.figures.trade(call.renderer, trade), "lastTransactionID": desk.last_id})
+
+
+def listing(desk: Desk, call: Call) -> Answer:
+    """GET /trades, newest first."""
+    state = call.query.get("state", "OPEN")
+    if state not in ("OPEN", "CLOSED", "CLOSE_WHEN_TRADEABLE", "ALL"):
+        raise invalid("state")
+    count = whole(call.query, "count", LIST_DEFAULT, LIST_MAX)
+    before, instrument = number(call.query, "beforeID"), call.query.get("instrument")
+    ids = call.query["ids"].split(",") if call.query.get("ids") else None
+    found = [
+        trade
+        for trade in reversed(desk.book.trades.values())
+        if (state == "ALL" or state == ("OPEN" if trade.units else "CLOSED"))
+        and (instrument is None or trade.instrument.name == instrument)
+        and (before is None or int(trade.trade_id) < before)
+        and (ids is None or trade.trade_id in ids)
+    ]
+    return _trades(desk, call, found[:count])
+
+
+def open_trades(desk: Desk, call: Call) -> Answer:
+    """GET /openTrades, newest first."""
+    return _trades(desk, call, desk.figures.open_trades)
+
+
+def _trades(desk: Desk, call: Call, found: list[Trade]) -> Answer:
+    rows = [desk.figures.trade(call.renderer, trade) for trade in found]
+    return Answer(body={"trades": rows, "lastTransactionID": desk.last_id})
+
+
+def positions(desk: Desk, call: Call) -> Answer:
+    """GET /positions: every instrument that was ever traded."""
+    rows = [desk.figures.position(name) for name in desk.figures.traded]
+    return Answer(body={"positions": rows, "lastTransactionID": desk.last_id})
+
+
+def open_positions(desk: Desk, call: Call) -> Answer:
+    """GET /openPositions."""
+    rows = [desk.figures.position(name) for name in desk.book.positions]
+    return Answer(body={"positions": rows, "lastTransactionID": desk.last_id})
+
+
+def position(desk: Desk, call: Call) -> Answer:
+    """GET /positions/{instrument}."""
+    name = _instrument(desk, call)
+    if name not in desk.figures.traded:
+        raise not_found("NO_SUCH_POSITION", desk.book.last_id)
+    return Answer(body={"position": desk.figures.position(name), "lastTransactionID": desk.last_id})
+
+
+def close_position(desk: Desk, call: Call) -> Answer:
+    """PUT /positions/{instrument}/close."""
+    name = _instrument(desk, call)
+    words = ("ALL", "NONE")
+    long, short = (read_units(call.body, key, words=words) for key in ("longUnits", "shortUnits"))
+    sides = [(side, units) for side, units in (("long", long), ("short", short)) if units not in (None, "NONE")]
+    if not sides:
+        raise Refusal(
+            400, "The position closeout names no units", "CLOSEOUT_POSITION_INCOMPLETE_SPECIFICATION",
+            {"lastTransactionID": desk.last_id},
+        )  # fmt: skip
+    row: dict[str, Any] = {}
+    related: list[Any] = []
+    for side, units in sides:
+        entries = _close_side(desk, call, name, side, units)
+        row |= desk.outcome(call, entries, f"{side}Order")
+        related += entries
+    return Answer(body=row | desk.related(related))
+
+
+def _close_side(desk: Desk, call: Call, name: str, side: str, units: str | Decimal | None) -> list[Any]:
+    held = desk.book.positions.get(name)
+    is_long = side == "long"
+    here = held.units if held is not None and (held.units > 0) == is_long else Decimal(0)
+    size = abs(here) if units == "ALL" else Decimal(units or 0)
+    signed = -size if is_long else size
+    ticket = _closing(name, signed, CloseOut.POSITION, str(units))
+    if not here:
+        reason = "CLOSEOUT_POSITION_DOESNT_EXIST"
+    elif size > abs(here):
+        reason = "CLOSEOUT_POSITION_UNITS_EXCEED_POSITION_SIZE"
+    else:
+        entries = list(desk.exchange.create(ticket, call.request_id, CloseOut.POSITION.value))
+        refusal = desk.rejected(call, entries, f"{side}Order")
+        if refusal:
+            raise refusal
+        return entries
+    refused = desk.exchange.refuse(ticket, CloseOut.POSITION.value, reason, call.request_id)
+    status = 404 if not here else 400
+    raise desk.rejected(call, refused, f"{side}Order", status) or Refusal(status, MESSAGES.get(reason, reason), reason)
+
+
+def _closing(instrument: str, units: Decimal, why: CloseOut, written: str, trade_id: str | None = None) -> Ticket:
+    return Ticket(
+        kind=OrderKind.MARKET,
+        instrument=instrument,
+        units=units,
+        time_in_force=TimeInForce.FOK,
+        position_fill=PositionFill.REDUCE_ONLY,
+        close_out=why,
+        close_units=written,
+        trade_id=trade_id,
+    )
+
+
+def _instrument(desk: Desk, call: Call) -> str:
+    name = call.path["instrument"]
+    if name not in desk.exchange.instruments:
+        raise invalid("instrument")
+    return name
