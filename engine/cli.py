@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
@@ -61,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 @app.command()
 def session(
-    mode: Annotated[str, typer.Option(help="sandbox or replay")] = "sandbox",
+    mode: Annotated[str, typer.Option(help="sandbox, replay or practice")] = "sandbox",
     model: Annotated[
         str, typer.Option(help="model id, for example sma-cross, sma-cross:5/20, flat, starter")
     ] = "sma-cross",
@@ -79,7 +80,7 @@ def session(
 ) -> int:
     """Run a session without the console: logs go to stderr, the result to stdout."""
     settings = load_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, secrets=wiring.secrets(settings))
     chosen = _mode(mode)
     _check_places(chosen, granularity, db)
     config = SessionConfig(
@@ -133,7 +134,13 @@ def venue(
         currency=currency,
         control_port=_whole("--control-port", control_port) if control_port else None,
     )
-    run_venue(terms, lambda address: typer.echo(f"The venue listens on {address}; account {account}."))
+
+    def ready(address: str, notes: Sequence[str]) -> None:
+        for note in notes:
+            typer.echo(note, err=True)
+        typer.echo(f"The venue listens on {address}; account {account}.")
+
+    run_venue(terms, ready)
     return 0
 
 

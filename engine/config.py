@@ -6,6 +6,7 @@ My tests are in tests/unit/test_config.py.
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -15,19 +16,29 @@ from typing import TextIO
 from dotenv import dotenv_values
 
 from engine.domain.error import ConfigError
-from engine.redaction import RedactionFilter
+from engine.redaction import RedactionFilter, Secret
 
+_ENVIRONMENTS = ("practice",)
+_LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d{1,5}")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _PREFIXES = ("KEEL_", "OANDA_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Where Keel keeps its files and how much it logs; relative folders are relative to the working directory."""
+    """Where Keel keeps its files, how much it logs, and which OANDA account it may use.
+
+    Relative folders are relative to the working directory. The environment is what is written here: nothing ever tries
+    another host. oanda_loopback_url replaces OANDA's host by a venue on this machine.
+    """
 
     data_dir: Path = field(default=Path("data"), metadata={"key": "KEEL_DATA_DIR"})
     models_dir: Path = field(default=Path("models"), metadata={"key": "KEEL_MODELS_DIR"})
     log_level: str = field(default="INFO", metadata={"key": "KEEL_LOG_LEVEL"})
+    oanda_environment: str = field(default="practice", metadata={"key": "OANDA_ENVIRONMENT"})
+    oanda_token: Secret = field(default=Secret(""), metadata={"key": "OANDA_TOKEN"})
+    oanda_account_id: str = field(default="", metadata={"key": "OANDA_ACCOUNT_ID"})
+    oanda_loopback_url: str = field(default="", metadata={"key": "OANDA_LOOPBACK_URL"})
 
     @property
     def database_path(self) -> Path:
@@ -58,12 +69,22 @@ def load_settings(environment: Mapping[str, str] | None = None, env_file: Path =
     level = (ours.get("KEEL_LOG_LEVEL") or "INFO").upper()
     if level not in _LEVELS:
         problems.append(f"KEEL_LOG_LEVEL is {level!r}; it must be one of {', '.join(_LEVELS)}.")
+    environment_name = ours.get("OANDA_ENVIRONMENT") or "practice"
+    if environment_name not in _ENVIRONMENTS:
+        problems.append(f"OANDA_ENVIRONMENT is {environment_name!r}; it must be one of {', '.join(_ENVIRONMENTS)}.")
+    loopback = ours.get("OANDA_LOOPBACK_URL") or ""
+    if loopback and not _LOOPBACK.fullmatch(loopback):
+        problems.append(f"OANDA_LOOPBACK_URL is {loopback!r}; it must be http://127.0.0.1:PORT.")
     if problems:
         raise ConfigError(" ".join(problems))
     return Settings(
         data_dir=Path(ours.get("KEEL_DATA_DIR") or "data"),
         models_dir=Path(ours.get("KEEL_MODELS_DIR") or "models"),
         log_level=level,
+        oanda_environment=environment_name,
+        oanda_token=Secret(ours.get("OANDA_TOKEN") or ""),
+        oanda_account_id=ours.get("OANDA_ACCOUNT_ID") or "",
+        oanda_loopback_url=loopback,
     )
 
 
@@ -86,15 +107,15 @@ class _KeyValueFormatter(logging.Formatter):
         return f"{line}\n{record.exc_text}" if record.exc_text else line
 
 
-def configure_logging(level: str, stream: TextIO = sys.stderr) -> None:
-    """Send the engine's log lines to a stream (stderr), redacted; safe to call again."""
+def configure_logging(level: str, stream: TextIO = sys.stderr, secrets: tuple[Secret, ...] = ()) -> None:
+    """Send the engine's log lines to a stream (stderr), without the secrets; safe to call again."""
     import time
 
     handler = logging.StreamHandler(stream)
     formatter = _KeyValueFormatter(datefmt="%Y-%m-%dT%H:%M:%SZ")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
-    handler.addFilter(RedactionFilter())
+    handler.addFilter(RedactionFilter(secrets))
     logger = logging.getLogger("engine")
     logger.handlers[:] = [handler]
     logger.setLevel(level)

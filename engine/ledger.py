@@ -63,6 +63,10 @@ class Ledger:
         self._holdings: dict[str, _Holding] = {}
         self._stops: dict[str, tuple[str, str]] = {}
 
+    def begin(self, balance_home: Decimal, last_transaction_id: int) -> None:
+        """Begin the books at a balance, with nothing open, after this transaction."""
+        self.balance_home, self.last_transaction_id = balance_home, last_transaction_id
+
     def apply(self, transaction: Transaction) -> None:
         """Book one transaction; raises HaltTrading on a missing number or a balance that does not add up."""
         if transaction.transaction_id != self.last_transaction_id + 1:
@@ -243,7 +247,8 @@ class Ledger:
         name = {"STOP_LOSS_ORDER": "stop_loss", "TAKE_PROFIT_ORDER": "take_profit"}.get(order.kind)
         if name and order.trade_id and order.price is not None:
             self._stops[order.order_id] = (order.trade_id, name)
-            self._set_dependent(order.instrument, order.trade_id, name, order.price)
+            for instrument in self._holdings:  # the order's transaction names its trade, not always the instrument
+                self._set_dependent(instrument, order.trade_id, name, order.price)
 
     def _forget_dependent(self, order_id: str) -> None:
         trade_id, name = self._stops.pop(order_id, (None, ""))

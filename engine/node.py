@@ -136,6 +136,7 @@ class TradingNode:
         self._clock: Clock
         self._speed: float | None = None
         self._published_s = 0.0
+        self._let_go: Callable[[], None] = _nothing
         self._idle_verdicts: deque[Verdict] = deque(maxlen=VERDICTS_SHOWN)
         self._resting = threading.Event()
         self._resting.set()
@@ -157,7 +158,7 @@ class TradingNode:
             if found is not None:
                 return found
             settings = settings or load_settings()
-            configure_logging(settings.log_level)
+            configure_logging(settings.log_level, secrets=wiring.secrets(settings))
             return cls(settings)
 
     @classmethod
@@ -223,17 +224,18 @@ class TradingNode:
             while not self._closing:
                 commands = self._drain()
                 if self._session is not None:
-                    self._turn(self._session, [command for command, _ in commands])
+                    self._turn(self._session, _dropping_starts(commands))
                 else:
                     self._idle(commands)
             if self._session is not None:
-                last = [command for command, _ in self._drain()]
+                last = _dropping_starts(self._drain())
                 self._turn(self._session, [*last, StopSession(command_id="shutdown")])
         except Exception as error:  # thread boundary: the console must be able to say that the engine is dead
             log.exception("the session thread died", extra={"subsystem": "node"})
             self._snapshot = replace(self._snapshot, session_state=SessionState.FAULTED, reason=f"engine: {error}")
         finally:
             self._resting.set()
+            self._let_go()
             if self._store is not None:
                 self._store.close()
 
@@ -248,9 +250,10 @@ class TradingNode:
                 continue
             error = self._attempt(partial(self._start, command, prepared))
             if isinstance(error, Exception):
+                self._let_go()
                 self._answer(command, False, _text(error))
             elif self._session is not None:
-                self._turn(self._session, [later for later, _ in commands[number:]])
+                self._turn(self._session, _dropping_starts(commands[number:]))
                 return
         with self._gate:
             before = self._submitted
@@ -260,11 +263,14 @@ class TradingNode:
             self._wake.wait(IDLE_S)
 
     def _start(self, command: Command, prepared: wiring.Prepared | None) -> None:
+        if prepared is not None:
+            self._let_go = prepared.close
         if os.path.exists(self.settings.halt_path):
             raise ConfigError(f"The file {self.settings.halt_path} exists; remove it to allow trading.")
         self.latch.release()
         config: SessionConfig = command.config  # type: ignore[union-attr]
         ready = prepared or wiring.prepare(config, self.settings)
+        self._let_go = ready.close
         gc.collect()
         gc.freeze()  # the model's libraries and the bars stay out of later collections, which hold everybody up
         if self._store is not None and not self._store.intact:
@@ -286,6 +292,7 @@ class TradingNode:
         self._publish(session, commands, due_ns)
         if session.finished:
             self._session = None
+            self._let_go()
         elif due_ns is not None and not self._closing:
             self._clock.wait_until(due_ns, self._wake)
 
@@ -374,6 +381,18 @@ class TradingNode:
         shown = self._snapshot
         verdicts = (*shown.verdicts, verdict)[-VERDICTS_SHOWN:]
         self._snapshot = replace(shown, revision=shown.revision + 1, verdicts=verdicts)
+
+
+def _nothing() -> None:
+    """Let go of what no session holds."""
+
+
+def _dropping_starts(commands: Sequence[_Queued]) -> list[Command]:
+    """Close what was prepared for a session that cannot start, because another one is active."""
+    for _, prepared in commands:
+        if prepared is not None:
+            prepared.close()
+    return [command for command, _ in commands]
 
 
 def _verdict(command: Command, accepted: bool, detail: str) -> Verdict:

@@ -111,8 +111,19 @@ class Unresolved(msgspec.Struct, frozen=True, kw_only=True):
 SubmitOutcome = Answered | NotSent | Unresolved
 
 
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the books of a session begin: this balance, after this transaction, with nothing open."""
+
+    balance_home: Decimal
+    last_transaction_id: int
+
+
 class Broker(Protocol):
     """Who holds the account; its numbered transactions are the truth about money."""
+
+    def opening(self) -> Opening:
+        """Return where the books of a session begin; a simulated account is told from its first transaction on."""
+        ...
 
     def account(self) -> Account:
         """Return the account as the broker sees it; raises RetryLater when it cannot be read now."""

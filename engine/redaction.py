@@ -23,6 +23,9 @@ class Secret:
         """Return the text itself."""
         return self._value
 
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
     def __repr__(self) -> str:
         return MASK
 

@@ -4,6 +4,7 @@ I must not decide, loop or keep state.
 My tests are in tests/unit/test_wiring.py.
 """
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -12,9 +13,11 @@ import msgspec
 from msgspec.structs import replace
 
 from engine import __version__
-from engine.adapters.clock import GAP_NS, PacedClock, monotonic_s, wall_ns
+from engine.adapters.clock import GAP_NS, PacedClock, SystemClock, VenueClock, monotonic_s, pause, wall_ns
 from engine.adapters.history.csv_bars import ImportedBars, read_bars
 from engine.adapters.history.market_data import RecordedBars
+from engine.adapters.oanda.desk import Access, Means, OandaDesk
+from engine.adapters.oanda.http import secret_forms
 from engine.adapters.sim.broker import SimBroker
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.adapters.sim.market import DEFAULT_START_NS, GeneratedMarket
@@ -28,6 +31,7 @@ from engine.domain.market import Bar, Granularity
 from engine.ports import BarSource, Broker, Clock, KillSwitch, MarketData, Predictor
 from engine.prediction.registry import ModelRegistry, incompatibility
 from engine.prediction.training import STARTER_ID, train_starter
+from engine.redaction import Secret
 from engine.session import TradingSession
 from engine.session.loop import SessionParts
 from engine.store.journal import JournalStore, open_journal
@@ -55,6 +59,10 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     problem: str
 
 
+def _nothing() -> None:
+    """Close what has nothing to be closed."""
+
+
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """A session that can start: everything was checked and loaded, and nothing has been written yet."""
 
@@ -64,12 +72,18 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     broker: Broker
     predictor: Predictor
     instruments: Mapping[str, Instrument]
-    imported: tuple[ImportedBars, ...]
+    imported: tuple[ImportedBars, ...] = ()
+    close: Callable[[], None] = _nothing
 
 
 def catalogue() -> Mapping[str, Instrument]:
     """Instruments that the simulated venue offers."""
     return CATALOGUE
+
+
+def secrets(settings: Settings) -> tuple[Secret, ...]:
+    """Every form in which the token could turn up in a log line."""
+    return secret_forms(settings.oanda_token) if settings.oanda_token else ()
 
 
 def registry(settings: Settings) -> ModelRegistry:
@@ -88,6 +102,8 @@ def default_config(settings: Settings) -> SessionConfig:
 
 def prepare(config: SessionConfig, settings: Settings) -> Prepared:
     """Check and load everything that a session needs; raises ConfigError, writes nothing."""
+    if not config.mode.is_simulated:
+        return _prepare_at_oanda(config, settings)
     imported = _imported(config)
     granularity = imported[0].granularity if imported else None
     config = _with_instruments(config, tuple(item.instrument for item in imported), granularity)
@@ -108,6 +124,71 @@ def prepare(config: SessionConfig, settings: Settings) -> Prepared:
         instruments=broker.instruments(),
         imported=imported,
     )
+
+
+def _prepare_at_oanda(config: SessionConfig, settings: Settings) -> Prepared:
+    """Open the account that the settings name; every thread that this starts is ended by `close`."""
+    if config.bars:
+        raise ConfigError(f"Bar files belong to mode replay; mode {config.mode} has OANDA's market.")
+    config = replace(config, instruments=config.instruments or DEFAULT_INSTRUMENTS)
+    models = registry(settings)
+    reason = incompatibility(models.spec(config.model_id), config.instruments, config.granularity)
+    if reason:
+        raise ConfigError(reason)
+    predictor = models.load(config.model_id)
+    desk = OandaDesk(_access(settings), Means(monotonic_s=monotonic_s, wait=pause, draw=random.random))
+    try:
+        config = _checked_at_oanda(config, desk)
+        clock, rate = _clock(settings, desk, config.instruments[0])
+        data = desk.market_data(config.currency, clock.now_ns, rate)
+        desk.listen(config.instruments, data)
+    except KeelError:
+        desk.close()
+        raise
+    return Prepared(
+        config=replace(config, speed=rate),
+        clock=clock,
+        market_data=data,
+        broker=desk.broker,
+        predictor=predictor,
+        instruments=desk.broker.instruments(),
+        close=desk.close,
+    )
+
+
+def _access(settings: Settings) -> Access:
+    """Collect what .env says of the account; raises ConfigError that names what is missing."""
+    if not settings.oanda_token or not settings.oanda_account_id:
+        missing = "OANDA_ACCOUNT_ID" if settings.oanda_token else "OANDA_TOKEN"
+        raise ConfigError(f"{missing} is not set; put it into .env to trade at OANDA.")
+    return Access(
+        environment=settings.oanda_environment,
+        token=settings.oanda_token,
+        account_id=settings.oanda_account_id,
+        loopback_url=settings.oanda_loopback_url,
+    )
+
+
+def _checked_at_oanda(config: SessionConfig, desk: OandaDesk) -> SessionConfig:
+    """Compare what is wanted with the account; its balance is the session's capital."""
+    account = desk.opened.summary.account
+    if account.currency != config.currency:
+        raise ConfigError(
+            f"The account's home currency is {account.currency}, the session's is {config.currency}; "
+            f"choose {account.currency} or another account."
+        )
+    unknown = [name for name in config.instruments if name not in desk.opened.instruments]
+    if unknown:
+        raise ConfigError(f"Instrument {unknown[0]} is not offered to this account.")
+    return replace(config, capital_home=account.balance_home)
+
+
+def _clock(settings: Settings, desk: OandaDesk, instrument: str) -> tuple[Clock, float]:
+    """The world's time, or that of a venue on this machine, whose market has a time of its own."""
+    if not settings.oanda_loopback_url:
+        return SystemClock(), 1.0
+    venue_ns, rate = desk.venue_time(instrument)
+    return VenueClock(venue_ns, rate), rate
 
 
 def check(config: SessionConfig, settings: Settings) -> str | None:

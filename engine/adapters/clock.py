@@ -1,4 +1,4 @@
-"""I am time: the wall clock, and market time that jumps or runs at a multiple of it.
+"""I am time: the wall clock, a venue's clock, and market time that jumps or runs at a multiple of it.
 I may import time.
 I must not be bypassed: no other module reads a clock or sleeps.
 My tests are in tests/unit/adapters/test_clock.py.
@@ -18,9 +18,43 @@ def wall_ns() -> int:
     return time.time_ns()
 
 
+def pause(seconds: float) -> None:
+    """Let this much time pass."""
+    time.sleep(seconds)
+
+
 def monotonic_s() -> float:
     """Return seconds of a clock that never goes back."""
     return time.monotonic()
+
+
+class SystemClock:
+    """The time of the world."""
+
+    def now_ns(self) -> int:
+        """Return UTC nanoseconds."""
+        return time.time_ns()
+
+    def wait_until(self, deadline_ns: int, wake: Wake) -> None:
+        """Sleep until the deadline, or until woken."""
+        wake.wait(max(deadline_ns - time.time_ns(), 0) / NS_PER_S)
+
+
+class VenueClock:
+    """The time of a simulated venue in another process, which said what time it was, and how fast its time runs."""
+
+    def __init__(self, venue_ns: int, rate: float) -> None:
+        self._venue_ns = venue_ns
+        self._rate = rate
+        self._begun_s = time.monotonic()
+
+    def now_ns(self) -> int:
+        """Return the venue's present time."""
+        return self._venue_ns + int((time.monotonic() - self._begun_s) * self._rate * NS_PER_S)
+
+    def wait_until(self, deadline_ns: int, wake: Wake) -> None:
+        """Sleep until the venue's time has reached the deadline, or until woken."""
+        wake.wait(max(deadline_ns - self.now_ns(), 0) / NS_PER_S / self._rate)
 
 
 class PacedClock:

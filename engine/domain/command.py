@@ -27,6 +27,12 @@ class Mode(StrEnum):
 
     SANDBOX = "sandbox"
     REPLAY = "replay"
+    PRACTICE = "practice"
+
+    @property
+    def is_simulated(self) -> bool:
+        """Say whether market and account live in this process."""
+        return self in (Mode.SANDBOX, Mode.REPLAY)
 
 
 class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):

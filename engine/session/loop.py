@@ -195,6 +195,8 @@ class TradingSession:
             engine_version=parts.engine_version,
         )
         self._journal.append(started)
+        opening = parts.broker.opening()
+        desk.ledger.begin(opening.balance_home, opening.last_transaction_id)
         self._dispatcher.sync()
         desk.open_books()
         self._reconcile(account)

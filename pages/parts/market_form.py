@@ -33,7 +33,7 @@ def draw(settings: Settings, defaults: SessionConfig) -> Market:
     """Ask for the mode and, by it, for the granularity or the recordings."""
     mode = st.segmented_control(
         "Mode",
-        list(Mode),
+        [mode for mode in Mode if mode.is_simulated],
         default=defaults.mode,
         required=True,
         format_func=lambda item: "Sandbox: generated market" if item == Mode.SANDBOX else "Replay: recorded bars",

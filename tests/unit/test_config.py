@@ -50,7 +50,7 @@ def test_real_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load_settings(env_file=NOWHERE).data_dir == Path("seen")
 
 
-@pytest.mark.parametrize("key", ["KEEL_DATADIR", "KEEL_", "OANDA_TOKEN", "KEEL_DATA_DIR_"])
+@pytest.mark.parametrize("key", ["KEEL_DATADIR", "KEEL_", "OANDA_KEY", "KEEL_DATA_DIR_"])
 def test_unknown_key_of_ours_is_refused_with_the_known_ones(key: str, tmp_path: Path) -> None:
     known = ", ".join(item.metadata["key"] for item in fields(Settings))
     for given, path in (({key: "x"}, NOWHERE), ({}, env_file(tmp_path, f"{key}=x\n"))):

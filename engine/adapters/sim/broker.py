@@ -19,7 +19,9 @@ from engine.domain.instrument import Instrument
 from engine.domain.market import Quote
 from engine.domain.order import OrderIntent
 from engine.domain.transaction import Transaction
-from engine.ports import Answered
+from engine.ports import Answered, Opening
+
+ZERO = Decimal(0)
 
 
 class SimBroker:
@@ -51,6 +53,10 @@ class SimBroker:
         )
         self._book = self._exchange.book
         self.on_frame = self._exchange.on_frame
+
+    def opening(self) -> Opening:
+        """Return the beginning of the account: no money, before the first transaction."""
+        return Opening(balance_home=ZERO, last_transaction_id=0)
 
     def account(self) -> Account:
         """Return balance, equity and margin now; only the balance is rounded, as booked."""

@@ -17,7 +17,7 @@ from engine.domain.market import Bar, Granularity, Quote
 from engine.domain.order import OrderIntent
 from engine.domain.transaction import Transaction
 from engine.node import HaltLatch
-from engine.ports import MarketData, NotSent, SubmitOutcome, Unresolved
+from engine.ports import MarketData, NotSent, Opening, SubmitOutcome, Unresolved
 from engine.session import TradingSession
 from engine.session.loop import SessionParts
 from engine.store.journal import open_journal
@@ -43,6 +43,9 @@ class FaultyBroker:
         self.change: Callable[[OrderIntent], OrderIntent] = lambda intent: intent
         self.log_end: int | None = None
         self.unreadable = ""
+
+    def opening(self) -> Opening:
+        return self.inner.opening()
 
     def account(self) -> Account:
         return self.inner.account()

@@ -1,0 +1,111 @@
+"""I am the OANDA desk: one opened account with its broker, market data, and the streams that bring hints.
+I may import the domain, ports, redaction and what lies beside me.
+I must not fall back to another host, nor leave a thread behind once closed.
+My tests are in tests/contract/test_practice.py and tests/unit/adapters/oanda/test_opening.py.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from engine.adapters.oanda.broker import OandaBroker
+from engine.adapters.oanda.http import PRICING_SILENCE_S, TRANSACTIONS_SILENCE_S, OandaHttp, path_of
+from engine.adapters.oanda.limits import Backoff, Limits
+from engine.adapters.oanda.market_data import OandaMarketData
+from engine.adapters.oanda.opening import OpenedAccount, open_account, venue_time_ns
+from engine.adapters.oanda.watch import StreamWatch
+from engine.redaction import Secret
+
+REST_HOSTS: Mapping[str, str] = MappingProxyType({"practice": "https://api-fxpractice.oanda.com"})
+STREAM_HOSTS: Mapping[str, str] = MappingProxyType({"practice": "https://stream-fxpractice.oanda.com"})
+RATE_SAMPLE_S = 0.25
+
+
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What the desk needs from outside: a clock that only goes forward, a wait, and a draw from 0 up to 1."""
+
+    monotonic_s: Callable[[], float]
+    wait: Callable[[float], object]
+    draw: Callable[[], float]
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """Which account, and where: loopback_url replaces the environment's hosts by a venue on this machine."""
+
+    environment: str
+    token: Secret
+    account_id: str
+    loopback_url: str = ""
+
+    @property
+    def rest_url(self) -> str:
+        """Where requests go."""
+        return self.loopback_url or REST_HOSTS[self.environment]
+
+    @property
+    def stream_url(self) -> str:
+        """Where streams come from."""
+        return self.loopback_url or STREAM_HOSTS[self.environment]
+
+
+class OandaDesk:
+    """An account that was checked and can be traded; close() ends its threads and connections."""
+
+    def __init__(self, access: Access, means: Means) -> None:
+        self._access = access
+        self._means = means
+        self._limits = Limits(means.monotonic_s, means.wait)
+        # orders have connections of their own, so that candles never hold one up
+        self._orders = self._http(access.rest_url)
+        self.opened: OpenedAccount = open_account(self._orders, access.account_id, access.environment)
+        self._market = self._http(access.rest_url)
+        self._streams = self._http(access.stream_url)
+        self._watches: list[StreamWatch] = []
+        self._data: OandaMarketData | None = None
+        self.broker = OandaBroker(self._orders, self.opened.summary, self.opened.instruments, means.monotonic_s)
+
+    def venue_time(self, instrument: str) -> tuple[int, float]:
+        """Return the time of a venue on loopback and how fast it runs, in its seconds per second."""
+        account_id = self._access.account_id
+        begun_s, first_ns = self._means.monotonic_s(), venue_time_ns(self._orders, account_id, instrument)
+        self._means.wait(RATE_SAMPLE_S)
+        ended_s, last_ns = self._means.monotonic_s(), venue_time_ns(self._orders, account_id, instrument)
+        rate = (last_ns - first_ns) / 1e9 / (ended_s - begun_s)
+        return last_ns, float(max(1, round(rate)))
+
+    def market_data(self, currency: str, now_ns: Callable[[], int], rate: float) -> OandaMarketData:
+        """Make the market data of this account."""
+        self._data = OandaMarketData(
+            self._market, self._access.account_id, self.opened.instruments, currency, now_ns=now_ns, rate=rate
+        )
+        return self._data
+
+    def listen(self, instruments: tuple[str, ...], data: OandaMarketData) -> None:
+        """Open the streams: prices for the market data, transactions for the broker; both are only hints."""
+        account = self._access.account_id
+        prices = path_of("accounts", account, "pricing", "stream", instruments=",".join(instruments))
+        of_prices = self._watch(prices, PRICING_SILENCE_S, data.on_stream_line)
+        of_log = self._watch(
+            path_of("accounts", account, "transactions", "stream"), TRANSACTIONS_SILENCE_S, self.broker.on_stream_line
+        )
+        data.is_streaming = lambda: of_prices.healthy
+        self.broker.is_streaming = lambda: of_log.healthy
+
+    def close(self) -> None:
+        """End streams, threads and connections."""
+        for watch in self._watches:
+            watch.close()
+        if self._data is not None:
+            self._data.close()
+        for http in (self._orders, self._market, self._streams):
+            http.close()
+
+    def _http(self, url: str) -> OandaHttp:
+        return OandaHttp(url, self._access.token, limits=self._limits, monotonic_s=self._means.monotonic_s)
+
+    def _watch(self, path: str, silence_s: float, on_line: Callable[[bytes], None]) -> StreamWatch:
+        watch = StreamWatch(self._streams, path, silence_s, Backoff(self._means.draw), on_line)
+        self._watches.append(watch)
+        watch.start()
+        return watch

@@ -1,0 +1,93 @@
+"""I am the opening of an OANDA account: everything is checked before anything can be sent.
+I may import the domain, and what lies beside me.
+I must not try another host or account than the one that was named, nor show the token.
+My tests are in tests/unit/adapters/oanda/test_opening.py.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from engine.adapters.oanda.answers import Verdict, judge
+from engine.adapters.oanda.holdings import parse_orders, parse_trades
+from engine.adapters.oanda.http import OandaHttp, path_of
+from engine.adapters.oanda.parsing import (
+    AccountSummary,
+    parse_accounts,
+    parse_instruments,
+    parse_pricing,
+    parse_summary,
+)
+from engine.adapters.oanda.reading import ParseFault
+from engine.domain.error import ConfigError
+from engine.domain.instrument import Instrument
+from engine.ports import NotSent, Unresolved
+
+_T = TypeVar("_T")
+
+
+class OpenedAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """An account that can be traded: as it stands, and what it offers."""
+
+    summary: AccountSummary
+    instruments: Mapping[str, Instrument]
+
+
+def tail(account_id: str) -> str:
+    """Name an account by its last four characters, as everything that people read does."""
+    return f"…{account_id[-4:]}"
+
+
+def open_account(http: OandaHttp, account_id: str, environment: str) -> OpenedAccount:
+    """Check token, account, account type and that nothing is open; raises ConfigError with one sentence."""
+    listed = _asked(http, path_of("accounts"), parse_accounts, environment)
+    if account_id not in listed:
+        raise ConfigError(
+            f"Account {tail(account_id)} does not belong to this token in environment {environment}; "
+            "check OANDA_ACCOUNT_ID."
+        )
+    summary = _asked(http, path_of("accounts", account_id, "summary"), parse_summary, environment)
+    if summary.hedging_enabled:
+        raise ConfigError(f"Account {tail(account_id)} is a hedging account; Keel trades netting accounts only.")
+    instruments = _asked(http, path_of("accounts", account_id, "instruments"), parse_instruments, environment)
+    _check_flat(http, account_id, environment)
+    return OpenedAccount(summary=summary, instruments=instruments)
+
+
+def venue_time_ns(http: OandaHttp, account_id: str, instrument: str) -> int:
+    """Ask for the venue's own time; raises ConfigError."""
+    path = path_of("accounts", account_id, "pricing", instruments=instrument)
+    pricing = _asked(http, path, parse_pricing, "loopback")
+    if pricing.ts_ns is None:
+        raise ConfigError("The venue does not tell its time.")
+    return pricing.ts_ns
+
+
+def _check_flat(http: OandaHttp, account_id: str, environment: str) -> None:
+    """Positions that Keel did not open are not taken over: it would not know why they are there."""
+    trades = _asked(http, path_of("accounts", account_id, "openTrades"), parse_trades, environment)
+    orders = _asked(http, path_of("accounts", account_id, "pendingOrders"), parse_orders, environment)
+    if trades or orders:
+        raise ConfigError(
+            f"Account {tail(account_id)} has {len(trades)} open trade(s) and {len(orders)} waiting order(s); "
+            "close and cancel them first, Keel does not take over what it did not open."
+        )
+
+
+def _asked(http: OandaHttp, path: str, parse: Callable[[bytes], _T | ParseFault], environment: str) -> _T:
+    outcome = http.get(path)
+    if isinstance(outcome, NotSent | Unresolved):
+        raise ConfigError(f"OANDA ({environment}) cannot be reached: {outcome.reason}.")
+    judgement = judge(outcome)
+    if judgement.verdict is Verdict.KEY_REFUSED:
+        raise ConfigError(
+            f"OANDA refused the token or the account in environment {environment} (HTTP {outcome.status}); "
+            "check OANDA_TOKEN, OANDA_ACCOUNT_ID and OANDA_ENVIRONMENT: a token belongs to one environment."
+        )
+    if judgement.verdict is not Verdict.OK:
+        raise ConfigError(f"OANDA ({environment}) cannot be used now: {judgement.reason}")
+    parsed = parse(outcome.body)
+    if isinstance(parsed, ParseFault):
+        raise ConfigError(f"OANDA ({environment}) answered what cannot be read: {parsed.reason}.")
+    return parsed
