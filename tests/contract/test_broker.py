@@ -4,18 +4,23 @@ An implementation joins by a function that gives a broker with a quote of EUR_US
 100,000 USD and no open trade.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 
 import pytest
 
+from engine.adapters.oanda.desk import Access, Means, OandaDesk
 from engine.adapters.sim.broker import SimBroker
 from engine.domain.account import Account
+from engine.domain.error import Bug
 from engine.domain.instrument import Instrument
 from engine.domain.market import NS_PER_S, Bar, Granularity
 from engine.domain.order import OrderIntent, OrderReason
 from engine.domain.transaction import Fill, OrderCanceled, OrderCreated, OrderRejected, Transaction
 from engine.ports import Answered, Broker
+from engine.redaction import Secret
+from tests.fakes.venue import ACCOUNT, TOKEN, HandTime, running, terms
 
 NOON_NS = 1_709_640_000 * NS_PER_S
 
@@ -38,10 +43,26 @@ def simulated() -> Broker:
     return venue
 
 
-@pytest.fixture(params=[simulated])
-def broker(request: pytest.FixtureRequest) -> Broker:
-    make: Callable[[], Broker] = request.param
-    return make()
+@contextmanager
+def sandbox() -> Iterator[Broker]:
+    yield simulated()
+
+
+@contextmanager
+def oanda() -> Iterator[Broker]:
+    """The OANDA adapter before the venue."""
+    time = HandTime()
+    with running(terms(), time) as (url, _):
+        access = Access(environment="practice", token=Secret(TOKEN), account_id=ACCOUNT, loopback_url=url)
+        desk = OandaDesk(access, Means(monotonic_s=time, wait=time.pass_by, draw=lambda: 0.0))
+        yield desk.broker
+        desk.close()
+
+
+@pytest.fixture(params=[sandbox, oanda], ids=["sandbox", "oanda"])
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    with request.param() as made:
+        yield made
 
 
 def intent(units: int, client_order_id: str = "1-EUR_USD-0-1", **terms: Decimal | bool) -> OrderIntent:
@@ -136,20 +157,37 @@ def test_what_depends_on_the_price_is_created_and_canceled(broker: Broker, sent:
 @pytest.mark.parametrize(
     ("sent", "reason"),
     [
-        (intent(200_000_000), "UNITS_LIMIT_EXCEEDED"),
         (intent(1_000, stop_loss=Decimal("1.0000001")), "STOP_LOSS_ON_FILL_PRICE_PRECISION_EXCEEDED"),
         (intent(1_000, "x" * 129), "CLIENT_ORDER_ID_INVALID"),
     ],
 )
-def test_what_is_wrong_at_any_price_is_rejected(broker: Broker, sent: OrderIntent, reason: str) -> None:
-    (rejected,) = submitted(broker, sent)
+def test_what_is_wrong_at_any_price_is_rejected(sent: OrderIntent, reason: str) -> None:
+    (rejected,) = submitted(simulated(), sent)
     assert isinstance(rejected, OrderRejected)
     assert (rejected.client_order_id, rejected.reason) == (sent.client_order_id, reason)
+    with oanda() as broker, pytest.raises(Bug):
+        broker.submit(sent)  # our own mistake: it is never sent
 
 
-def test_a_client_order_id_protects_nothing_once_it_was_filled(broker: Broker) -> None:
+def test_what_the_broker_rejects_is_in_its_log(broker: Broker) -> None:
+    (rejected,) = submitted(broker, intent(200_000_000))
+    assert isinstance(rejected, OrderRejected)
+    assert (rejected.client_order_id, rejected.reason) == ("1-EUR_USD-0-1", "UNITS_LIMIT_EXCEEDED")
+
+
+def test_a_client_order_id_protects_nothing_once_it_was_filled() -> None:
     """Measured at OANDA (PROTOCOL section 7.2): whoever sends an id twice owns twice."""
+    broker = simulated()
     assert filled(broker, intent(1_000, "twin")).units == filled(broker, intent(1_000, "twin")).units == 1_000
+
+
+def test_the_trade_carries_the_id_so_that_a_late_double_opens_nothing_at_oanda() -> None:
+    """The one guard that OANDA has (PROTOCOL section 9, point 6): the id of an open trade."""
+    with oanda() as broker:
+        assert filled(broker, intent(1_000, "twin")).units == 1_000
+        created, canceled = submitted(broker, intent(1_000, "twin"))
+        assert isinstance(created, OrderCreated) and isinstance(canceled, OrderCanceled)
+        assert canceled.reason == "CLIENT_TRADE_ID_ALREADY_EXISTS"
 
 
 def test_a_reduce_only_order_closes_and_never_opens(broker: Broker) -> None:
