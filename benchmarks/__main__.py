@@ -1,4 +1,4 @@
-"""I am the table: `python -m benchmarks [replay|steps|console]…` runs the measurements and prints what came out.
+"""I am the table: `python -m benchmarks [replay|steps|console|oanda]…` runs the measurements and prints what came out.
 I may import the other benchmarks.
 I must not hide a missed aim.
 My tests are in the reading of the table.
@@ -8,13 +8,14 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks import console, replay, steps
+from benchmarks import console, oanda, replay, steps
 from benchmarks.figure import Figure
 
 SUITES: dict[str, Callable[[], list[Figure]]] = {
     "replay": replay.measure,
     "steps": steps.measure,
     "console": console.measure,
+    "oanda": oanda.measure,
 }
 
 
