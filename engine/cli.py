@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 @app.command()
 def session(
-    mode: Annotated[str, typer.Option(help="sandbox, replay or practice")] = "sandbox",
+    mode: Annotated[str, typer.Option(help="sandbox, replay, paper or practice")] = "sandbox",
     model: Annotated[
         str, typer.Option(help="model id, for example sma-cross, sma-cross:5/20, flat, starter")
     ] = "sma-cross",

@@ -22,6 +22,7 @@ from engine.adapters.sim.broker import SimBroker
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.adapters.sim.market import DEFAULT_START_NS, GeneratedMarket
 from engine.adapters.sim.market_data import SimMarketData
+from engine.adapters.sim.paper import QuotedMarketData
 from engine.config import Settings
 from engine.domain.command import Mode, SessionConfig
 from engine.domain.error import ConfigError, KeelError
@@ -136,12 +137,16 @@ def _prepare_at_oanda(config: SessionConfig, settings: Settings) -> Prepared:
     if reason:
         raise ConfigError(reason)
     predictor = models.load(config.model_id)
-    desk = OandaDesk(_access(settings), Means(monotonic_s=monotonic_s, wait=pause, draw=random.random))
+    means = Means(monotonic_s=monotonic_s, wait=pause, draw=random.random)
+    desk = OandaDesk(_access(settings), means, sends_orders=config.mode is not Mode.PAPER)
     try:
         config = _checked_at_oanda(config, desk)
         clock, rate = _clock(settings, desk, config.instruments[0])
-        data = desk.market_data(config.currency, clock.now_ns, rate)
-        desk.listen(config.instruments, data)
+        data: MarketData = desk.market_data(config.currency, clock.now_ns, rate)
+        broker: Broker = desk.broker
+        if config.mode is Mode.PAPER:
+            data, broker = _on_paper(config, desk, data, clock.now_ns())
+        desk.listen(config.instruments)
     except KeelError:
         desk.close()
         raise
@@ -149,11 +154,25 @@ def _prepare_at_oanda(config: SessionConfig, settings: Settings) -> Prepared:
         config=replace(config, speed=rate),
         clock=clock,
         market_data=data,
-        broker=desk.broker,
+        broker=broker,
         predictor=predictor,
-        instruments=desk.broker.instruments(),
+        instruments=broker.instruments(),
         close=desk.close,
     )
+
+
+def _on_paper(config: SessionConfig, desk: OandaDesk, data: MarketData, start_ns: int) -> tuple[MarketData, Broker]:
+    """Put a simulated account behind OANDA's prices; it is open whenever OANDA says that it can be traded."""
+    offered = desk.opened.instruments
+    also = _conversion_instruments(config.instruments, config.currency, offered)
+    broker = SimBroker(
+        instruments={name: offered[name] for name in (*config.instruments, *also)},
+        currency=config.currency,
+        balance=config.capital_home,
+        start_ns=start_ns,
+        is_open=lambda ts_ns: True,
+    )
+    return QuotedMarketData(inner=data, broker=broker, also=also), broker
 
 
 def _access(settings: Settings) -> Access:
@@ -170,9 +189,9 @@ def _access(settings: Settings) -> Access:
 
 
 def _checked_at_oanda(config: SessionConfig, desk: OandaDesk) -> SessionConfig:
-    """Compare what is wanted with the account; its balance is the session's capital."""
+    """Compare what is wanted with the account; its balance is the capital of a session that trades on it."""
     account = desk.opened.summary.account
-    if account.currency != config.currency:
+    if account.currency != config.currency:  # prices are converted into the account's currency, on paper too
         raise ConfigError(
             f"The account's home currency is {account.currency}, the session's is {config.currency}; "
             f"choose {account.currency} or another account."
@@ -180,7 +199,7 @@ def _checked_at_oanda(config: SessionConfig, desk: OandaDesk) -> SessionConfig:
     unknown = [name for name in config.instruments if name not in desk.opened.instruments]
     if unknown:
         raise ConfigError(f"Instrument {unknown[0]} is not offered to this account.")
-    return replace(config, capital_home=account.balance_home)
+    return config if config.mode is Mode.PAPER else replace(config, capital_home=account.balance_home)
 
 
 def _clock(settings: Settings, desk: OandaDesk, instrument: str) -> tuple[Clock, float]:
@@ -313,11 +332,13 @@ def _check_recordings(files: Sequence[Recording], lookback: int) -> None:
             raise ConfigError(f"{one.instrument} has {one.bars} bars; more than {lookback} are needed to decide.")
 
 
-def _conversion_instruments(instruments: Sequence[str], currency: str) -> tuple[str, ...]:
+def _conversion_instruments(
+    instruments: Sequence[str], currency: str, offered: Mapping[str, Instrument] = CATALOGUE
+) -> tuple[str, ...]:
     """Instruments beyond the chosen ones whose quotes turn P/L and size into the account's currency."""
     currencies = dict.fromkeys(part for name in instruments for part in name.split("_"))
     pairs = ((f"{one}_{currency}", f"{currency}_{one}") for one in currencies if one != currency)
-    found = (next((name for name in pair if name in CATALOGUE), "") for pair in pairs)
+    found = (next((name for name in pair if name in offered), "") for pair in pairs)
     return tuple(name for name in found if name and name not in instruments)
 
 

@@ -27,6 +27,7 @@ class Mode(StrEnum):
 
     SANDBOX = "sandbox"
     REPLAY = "replay"
+    PAPER = "paper"
     PRACTICE = "practice"
 
     @property

@@ -26,7 +26,12 @@ COUNTDOWN_S_MIN = 5.0
 SHORTCUT = "Ctrl+Shift+X"
 _STATE_SEEN = "keel-session-state"
 
-MODES = {Mode.SANDBOX: ("blue", "science"), Mode.REPLAY: ("gray", "history"), Mode.PRACTICE: ("green", "school")}
+MODES = {
+    Mode.SANDBOX: ("blue", "science"),
+    Mode.REPLAY: ("gray", "history"),
+    Mode.PAPER: ("blue", "edit_note"),
+    Mode.PRACTICE: ("green", "school"),
+}
 STATES = {
     SessionState.READY: ("gray", "radio_button_unchecked"),
     SessionState.WARMING_UP: ("orange", "hourglass_top"),

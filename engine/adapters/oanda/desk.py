@@ -15,6 +15,7 @@ from engine.adapters.oanda.limits import Backoff, Limits
 from engine.adapters.oanda.market_data import OandaMarketData
 from engine.adapters.oanda.opening import OpenedAccount, open_account, venue_time_ns
 from engine.adapters.oanda.watch import StreamWatch
+from engine.domain.error import Bug
 from engine.redaction import Secret
 
 REST_HOSTS: Mapping[str, str] = MappingProxyType({"practice": "https://api-fxpractice.oanda.com"})
@@ -52,13 +53,16 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 class OandaDesk:
     """An account that was checked and can be traded; close() ends its threads and connections."""
 
-    def __init__(self, access: Access, means: Means) -> None:
+    def __init__(self, access: Access, means: Means, *, sends_orders: bool = True) -> None:
         self._access = access
         self._means = means
         self._limits = Limits(means.monotonic_s, means.wait)
         # orders have connections of their own, so that candles never hold one up
         self._orders = self._http(access.rest_url)
-        self.opened: OpenedAccount = open_account(self._orders, access.account_id, access.environment)
+        self._sends_orders = sends_orders
+        self.opened: OpenedAccount = open_account(
+            self._orders, access.account_id, access.environment, sends_orders=sends_orders
+        )
         self._market = self._http(access.rest_url)
         self._streams = self._http(access.stream_url)
         self._watches: list[StreamWatch] = []
@@ -81,15 +85,19 @@ class OandaDesk:
         )
         return self._data
 
-    def listen(self, instruments: tuple[str, ...], data: OandaMarketData) -> None:
+    def listen(self, instruments: tuple[str, ...]) -> None:
         """Open the streams: prices for the market data, transactions for the broker; both are only hints."""
-        account = self._access.account_id
+        account, data = self._access.account_id, self._data
+        if data is None:
+            raise Bug("there is no market data to listen for")
         prices = path_of("accounts", account, "pricing", "stream", instruments=",".join(instruments))
         of_prices = self._watch(prices, PRICING_SILENCE_S, data.on_stream_line)
+        data.is_streaming = lambda: of_prices.healthy
+        if not self._sends_orders:
+            return
         of_log = self._watch(
             path_of("accounts", account, "transactions", "stream"), TRANSACTIONS_SILENCE_S, self.broker.on_stream_line
         )
-        data.is_streaming = lambda: of_prices.healthy
         self.broker.is_streaming = lambda: of_log.healthy
 
     def close(self) -> None:

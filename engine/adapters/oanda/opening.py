@@ -39,8 +39,11 @@ def tail(account_id: str) -> str:
     return f"…{account_id[-4:]}"
 
 
-def open_account(http: OandaHttp, account_id: str, environment: str) -> OpenedAccount:
-    """Check token, account, account type and that nothing is open; raises ConfigError with one sentence."""
+def open_account(http: OandaHttp, account_id: str, environment: str, *, sends_orders: bool = True) -> OpenedAccount:
+    """Check token and account and, where orders will be sent, account type and that nothing is open.
+
+    Raises ConfigError with one sentence.
+    """
     listed = _asked(http, path_of("accounts"), parse_accounts, environment)
     if account_id not in listed:
         raise ConfigError(
@@ -48,10 +51,11 @@ def open_account(http: OandaHttp, account_id: str, environment: str) -> OpenedAc
             "check OANDA_ACCOUNT_ID."
         )
     summary = _asked(http, path_of("accounts", account_id, "summary"), parse_summary, environment)
-    if summary.hedging_enabled:
+    if sends_orders and summary.hedging_enabled:
         raise ConfigError(f"Account {tail(account_id)} is a hedging account; Keel trades netting accounts only.")
     instruments = _asked(http, path_of("accounts", account_id, "instruments"), parse_instruments, environment)
-    _check_flat(http, account_id, environment)
+    if sends_orders:
+        _check_flat(http, account_id, environment)
     return OpenedAccount(summary=summary, instruments=instruments)
 
 

@@ -53,6 +53,7 @@ class SimBroker:
         )
         self._book = self._exchange.book
         self.on_frame = self._exchange.on_frame
+        self.advance = self._exchange.advance
 
     def opening(self) -> Opening:
         """Return the beginning of the account: no money, before the first transaction."""
@@ -78,6 +79,10 @@ class SimBroker:
         if transaction_id >= self._book.last_id:
             return ()
         return tuple(transaction(entry) for entry in self._book.since(transaction_id))
+
+    def on_quote(self, quote: Quote) -> None:
+        """Let the market stand at a quote that was made elsewhere, with all that follows from it."""
+        self._exchange.on_quote(quote.instrument, quote.bid, quote.ask, tradeable=quote.tradeable)
 
     @property
     def quotes(self) -> Mapping[str, Quote]:
