@@ -1,7 +1,7 @@
 """I am the books of the simulated account: orders, trades, positions, balance, and the numbered log.
 I may import the domain, ticket and entries.
 I must not know prices, rules of matching or conversion; I keep what others have worked out.
-My tests are in tests/unit/adapters/sim/test_broker.py, test_broker_properties.py and test_exchange.py.
+My tests are in tests/unit/adapters/sim/: test_exchange.py, test_exchange_properties.py and test_broker.py.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from engine.adapters.sim.ticket import Extensions, OrderKind, Ticket
 from engine.domain.instrument import Instrument
 
 ZERO = Decimal(0)
+NEVER_NS = 2**63
 _E = TypeVar("_E", bound=Entry)
 
 
@@ -164,10 +165,11 @@ class SideTotals:
 class Book:
     """Who owns what: `positions` by instrument (none without an open trade), `balance_home`, and the log.
 
-    orders and trades hold all there ever were; pending are the orders that wait, oldest first.
+    orders and trades hold all there ever were; pending are the orders that wait, oldest first, none of which ends by
+    itself before expires_ns.
     """
 
-    __slots__ = ("balance_home", "log", "orders", "pending", "positions", "totals", "trades")
+    __slots__ = ("balance_home", "expires_ns", "log", "orders", "pending", "positions", "totals", "trades")
 
     def __init__(self) -> None:
         self.balance_home = ZERO
@@ -175,6 +177,7 @@ class Book:
         self.orders: dict[str, Order] = {}
         self.trades: dict[str, Trade] = {}
         self.pending: dict[str, Order] = {}
+        self.expires_ns = NEVER_NS
         self.totals: dict[tuple[str, bool], SideTotals] = {}
         self.log: list[LogEntry] = []
 
@@ -193,6 +196,8 @@ class Book:
         """Let an order wait."""
         self.orders[order.order_id] = order
         self.pending[order.order_id] = order
+        if order.expires_ns is not None and order.expires_ns < self.expires_ns:
+            self.expires_ns = order.expires_ns
         if order.trade is not None:
             order.trade.attach(order)
 
@@ -202,6 +207,12 @@ class Book:
         self.pending.pop(order.order_id, None)
         if order.trade is not None:
             order.trade.detach(order)
+
+    def expired(self, now_ns: int) -> list[Order]:
+        """Return the waiting orders whose time is over, the first to end first, and see when the next one's is."""
+        ends = [(order.expires_ns, order) for order in self.pending.values() if order.expires_ns is not None]
+        self.expires_ns = min((ns for ns, _ in ends if ns > now_ns), default=NEVER_NS)
+        return [order for ns, order in sorted(ends, key=lambda end: end[0]) if ns <= now_ns]
 
     def open(self, trade: Trade) -> None:
         """Add a trade to its instrument's position."""

@@ -13,6 +13,8 @@ from engine.domain.instrument import Instrument
 ONE = Decimal(1)
 HOME_STEP = Decimal("0.0001")
 CONVERSION_CHARGE = Decimal("0.01")
+# As many decimals as the venue shows of a factor, so that whoever reads a fill can work its amounts out again.
+FACTOR_STEP = Decimal("1e-12")
 
 Leg = tuple[str, bool]
 """An instrument's name, and whether its price is to be divided by instead of multiplied with."""
@@ -70,11 +72,11 @@ class HomeRates:
         raise Bug(f"no instrument has the currency {currency}")
 
     def factors(self, instrument: str) -> tuple[Decimal, Decimal]:
-        """Return what a gain and a loss of one unit of the quote currency are booked as, before rounding."""
+        """Return what a gain and a loss of one unit of the quote currency are booked as, rounded to FACTOR_STEP."""
         if not self._routes[instrument]:
             return ONE, ONE
         rate = self.rate(instrument)
-        return rate * (ONE - self._charge), rate * (ONE + self._charge)
+        return _factor(rate * (ONE - self._charge)), _factor(rate * (ONE + self._charge))
 
     def booked(self, amount: Decimal, instrument: str) -> Decimal:
         """Convert a gain or loss in the quote currency as it is booked: with the conversion charge, rounded once.
@@ -84,8 +86,12 @@ class HomeRates:
         """
         if not self._routes[instrument]:
             return round_home(amount)
-        factor = ONE + self._charge if amount < 0 else ONE - self._charge
-        return round_home(amount * self.rate(instrument) * factor)
+        gain, loss = self.factors(instrument)
+        return round_home(amount * (loss if amount < 0 else gain))
+
+
+def _factor(rate: Decimal) -> Decimal:
+    return rate.quantize(FACTOR_STEP, rounding=ROUND_HALF_EVEN)
 
 
 def _routes(instruments: tuple[Instrument, ...], home: str) -> dict[str, tuple[Leg, ...]]:

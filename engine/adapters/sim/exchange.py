@@ -1,15 +1,15 @@
 """I am the exchange: one OANDA-like netting account that lives on the prices it is given and answers requests.
 I may import the domain and the other parts of this folder.
 I must not read a clock, nor look at a bar before its end; my time is what I am told.
-My tests are in tests/unit/adapters/sim/test_exchange.py, test_broker.py, test_broker_properties.py, tests/contract.
+My tests are in tests/unit/adapters/sim/: test_exchange*.py and test_broker*.py; and in tests/contract.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from decimal import Decimal
 
 import msgspec
 
-from engine.adapters.sim.book import Batch, Book, NetPosition, Order
+from engine.adapters.sim.book import Batch, Book, NetPosition, Order, OrderState
 from engine.adapters.sim.conversion import CONVERSION_CHARGE, HomeRates, round_home
 from engine.adapters.sim.entries import FinancingBooked, FundsMoved, LogEntry, OrderMade, OrderRefused
 from engine.adapters.sim.financing import FinancingRates, daily_financing, default_rates
@@ -21,10 +21,12 @@ from engine.adapters.sim.matching import (
     market_price,
     reached,
     standing_bar,
+    start_price,
     touches_now,
     trailed,
     triggered,
     use_of,
+    watched_price,
 )
 from engine.adapters.sim.settlement import end, settle
 from engine.adapters.sim.ticket import (
@@ -34,7 +36,7 @@ from engine.adapters.sim.ticket import (
     Ticket,
     TimeInForce,
 )
-from engine.adapters.sim.validation import reject_reason
+from engine.adapters.sim.validation import opening_refusal, reject_reason
 from engine.domain.error import Bug
 from engine.domain.instrument import Instrument
 from engine.domain.market import Bar, Quote
@@ -69,6 +71,7 @@ class Exchange:
         self.rates = HomeRates(self.instruments.values(), currency, conversion_charge)
         self.book = Book()
         self.quotes: dict[str, Quote] = {}
+        self._told: set[str] = set()
         self._financing = {name: default_rates(each) for name, each in self.instruments.items()} | dict(financing or {})
         self._is_open = is_open or TradingWeek().is_open
         self._now_ns = start_ns
@@ -85,29 +88,33 @@ class Exchange:
     def on_frame(self, bars: Sequence[Bar]) -> None:
         """Live through bars of one end time, at most one per instrument: the exchange's time moves to that end.
 
-        In this order: financing of rollovers before the end; expiry; stops, targets and waiting orders, on each bar's
-        own prices; trailing stops; the closing prices become the quotes; financing of a rollover at the end; margin
-        closeout. What happens inside a bar is converted with the rates before it. Raises Bug when time goes back.
+        In this order: expiry and financing of rollovers before the end; stops, targets and waiting orders, on each
+        bar's own prices unless the market was closed; trailing stops; the closing prices become the quotes; expiry and
+        financing at the end; margin closeout. What happens inside a bar is converted with the rates before it. Raises
+        Bug when time goes back.
         """
         if not bars:
             return
         end_ns = bars[0].close_ts_ns
         if end_ns < self._now_ns:
             raise Bug(f"a frame that ends at {end_ns} comes after {self._now_ns}")
-        if self._rollover.ts_ns < end_ns:
-            self._roll_over(end_ns)
+        if self._rollover.ts_ns < end_ns or self.book.expires_ns < end_ns:
+            self._pass_time(end_ns)
         self._now_ns = end_ns
-        if self.book.pending:
-            self._expire()
+        if self.book.pending and (self._is_open(end_ns - 1) or self._is_open(bars[0].open_ts_ns)):
             self._run_triggers(bars)
         self._set_quotes(bars)
-        if self._rollover.ts_ns == end_ns:
-            self._roll_over(end_ns + 1)
+        if self._rollover.ts_ns == end_ns or self.book.expires_ns == end_ns:
+            self._pass_time(end_ns + 1)
         if self.book.positions and must_close_out(self.book, self.rates):
             self._close_out()
 
     def on_quote(self, instrument: str, bid: Decimal, ask: Decimal, *, tradeable: bool = True) -> None:
-        """Let the market of one instrument stand at a price from now on, with all that follows from it."""
+        """Let the market of one instrument stand at a price from now on, with all that follows from it.
+
+        Until its next bar the instrument is tradeable, or not, as is said here and whatever the hour.
+        """
+        self._told.add(instrument)
         self.rates.mids[instrument] = (bid + ask) * HALF
         self._quote(instrument, bid, ask, tradeable)
         quote = self.quotes.get(instrument)
@@ -119,13 +126,9 @@ class Exchange:
 
     def advance(self, now_ns: int) -> None:
         """Let time pass without a price: orders expire and rollovers are charged."""
-        if now_ns <= self._now_ns:
-            return
-        if self._rollover.ts_ns <= now_ns:
-            self._roll_over(now_ns + 1)
-        self._now_ns = now_ns
-        if self.book.pending:
-            self._expire()
+        if now_ns > self._now_ns:
+            self._pass_time(now_ns + 1)
+            self._now_ns = now_ns
 
     def create(self, ticket: Ticket, request_id: str = "", reason: str = "CLIENT_ORDER") -> Sequence[LogEntry]:
         """Reject an order, or create it and then fill it, cancel it or let it wait (PROTOCOL section 7.3).
@@ -134,15 +137,14 @@ class Exchange:
         """
         batch = self._batch(request_id)
         if not self._refuse(batch, ticket, reason):
-            self._place(batch, ticket, reason)
+            self._start(batch, self._made(batch, ticket, reason))
         return batch.entries
 
     def replace(self, order: Order, ticket: Ticket, request_id: str = "") -> Sequence[LogEntry]:
         """Cancel a waiting order and create another in its place, or reject that and leave the old one."""
         batch = self._batch(request_id)
         if not self._refuse(batch, ticket, "REPLACEMENT", order):
-            cancel = end(batch, self.book, order, "CLIENT_REQUEST_REPLACED", replaced_by=str(batch.next_id + 1))
-            self._place(batch, ticket, "REPLACEMENT", replaces=order.order_id, cancelling_id=cancel.id)
+            self._start(batch, self._replaced(batch, order, ticket))
         return batch.entries
 
     def cancel(self, order: Order, request_id: str = "") -> Sequence[LogEntry]:
@@ -154,19 +156,30 @@ class Exchange:
     def set_dependents(
         self, wanted: Sequence[tuple[Order | None, Ticket | None]], request_id: str = ""
     ) -> Sequence[LogEntry]:
-        """Cancel, create or replace the orders that wait to close a trade, in one batch; one bad ticket stops all."""
+        """Cancel, create or replace the orders that wait to close a trade, in one batch; one bad ticket stops all.
+
+        What the market has reached already is filled after all of them are made, and ends the others.
+        """
         batch = self._batch(request_id)
+        ids: set[str | None] = set()
         for old, ticket in wanted:
-            if ticket is not None and self._refuse(batch, ticket, "REPLACEMENT" if old else "CLIENT_ORDER", old):
+            if ticket is None:
+                continue
+            if self._refuse(batch, ticket, "REPLACEMENT" if old else "CLIENT_ORDER", old, ids):
                 return batch.entries
+            ids |= {ticket.client_order_id} - {None}
+        made: list[Order] = []
         for old, ticket in wanted:
+            entry = self.book.trades[ticket.trade_id or ""].price if ticket is not None else None
             if ticket is None and old is not None:
                 end(batch, self.book, old, "CLIENT_REQUEST")
             elif ticket is not None and old is not None:
-                cancel = end(batch, self.book, old, "CLIENT_REQUEST_REPLACED", replaced_by=str(batch.next_id + 1))
-                self._place(batch, ticket, "REPLACEMENT", replaces=old.order_id, cancelling_id=cancel.id)
+                made.append(self._replaced(batch, old, ticket, entry))
             elif ticket is not None:
-                self._place(batch, ticket, "CLIENT_ORDER")
+                made.append(self._made(batch, ticket, "CLIENT_ORDER", entry=entry))
+        for order in made:
+            if order.state is OrderState.PENDING:
+                self._start(batch, order)
         return batch.entries
 
     def refuse(self, ticket: Ticket, reason: str, reject_reason: str, request_id: str = "") -> Sequence[LogEntry]:
@@ -182,12 +195,17 @@ class Exchange:
     def _batch(self, request_id: str = "") -> Batch:
         return Batch(self.book, self._now_ns, request_id)
 
-    def _refuse(self, batch: Batch, ticket: Ticket, reason: str, replacing: Order | None = None) -> bool:
-        instrument = self.instruments.get(ticket.instrument)
-        if instrument is not None:
-            refused = reject_reason(ticket, instrument, self.book, self._now_ns, replacing)
-        else:
-            refused = "TRADE_DOESNT_EXIST" if ticket.kind.is_dependent else "INSTRUMENT_UNKNOWN"
+    def _refuse(
+        self,
+        batch: Batch,
+        ticket: Ticket,
+        reason: str,
+        replacing: Order | None = None,
+        ids: Set[str | None] = frozenset(),
+    ) -> bool:
+        refused = self._refusal(ticket, replacing)
+        if refused is None and ticket.client_order_id in ids:
+            refused = "CLIENT_ORDER_ID_ALREADY_EXISTS"
         if refused is None:
             return False
         batch.add(
@@ -199,7 +217,29 @@ class Exchange:
         )
         return True
 
-    def _place(
+    def _refusal(self, ticket: Ticket, replacing: Order | None) -> str | None:
+        instrument = self.instruments.get(ticket.instrument)
+        if instrument is None:
+            return "TRADE_DOESNT_EXIST" if ticket.kind.is_dependent else "INSTRUMENT_UNKNOWN"
+        refused = reject_reason(ticket, instrument, self.book, self._now_ns, replacing)
+        if refused is None and ticket.kind is OrderKind.MARKET_IF_TOUCHED and ticket.instrument not in self.quotes:
+            return "INSTRUMENT_PRICE_UNKNOWN"
+        return refused
+
+    def _start(self, batch: Batch, order: Order) -> None:
+        """Fill a new order at once, cancel it, or let it wait."""
+        ticket, quote = order.ticket, self._tradeable_quote(order.ticket.instrument)
+        if quote is not None and (ticket.kind is OrderKind.MARKET or touches_now(order, quote)):
+            price = market_price(not order.sells, quote)
+            self._fill(batch, Reached(order=order, price=price, bid=quote.bid, ask=quote.ask))
+        elif ticket.time_in_force in _AT_ONCE:
+            end(batch, self.book, order, "MARKET_HALTED" if quote is None else "TIME_IN_FORCE_EXPIRED")
+
+    def _replaced(self, batch: Batch, old: Order, ticket: Ticket, entry: Decimal | None = None) -> Order:
+        cancel = end(batch, self.book, old, "CLIENT_REQUEST_REPLACED", replaced_by=str(batch.next_id + 1))
+        return self._made(batch, ticket, "REPLACEMENT", replaces=old.order_id, cancelling_id=cancel.id, entry=entry)
+
+    def _made(
         self,
         batch: Batch,
         ticket: Ticket,
@@ -207,39 +247,23 @@ class Exchange:
         *,
         replaces: str | None = None,
         cancelling_id: int | None = None,
-    ) -> None:
-        order = self._made(batch, ticket, reason, replaces, cancelling_id)
-        quote = self._tradeable_quote(ticket.instrument)
-        if ticket.kind is OrderKind.MARKET:
-            if quote is None:
-                end(batch, self.book, order, "MARKET_HALTED")
-            else:
-                price = market_price(not order.sells, quote)
-                self._fill(batch, Reached(order=order, price=price, bid=quote.bid, ask=quote.ask))
-        elif quote is not None and touches_now(order, quote):
-            price = market_price(not order.sells, quote)
-            self._fill(batch, Reached(order=order, price=price, bid=quote.bid, ask=quote.ask))
-        elif ticket.time_in_force in _AT_ONCE:
-            end(batch, self.book, order, "MARKET_HALTED" if quote is None else "TIME_IN_FORCE_EXPIRED")
-
-    def _made(
-        self, batch: Batch, ticket: Ticket, reason: str, replaces: str | None, cancelling_id: int | None
+        entry: Decimal | None = None,
     ) -> Order:
+        """Make an order; `entry` is the price that a stop's distance counts from, instead of the market's."""
         quote = self.quotes.get(ticket.instrument)
-        trade = self.book.trades.get(ticket.trade_id or "") if ticket.kind.is_dependent else None
         order = Order(
             order_id=str(batch.next_id),
             ticket=ticket,
             created_ns=batch.ts_ns,
             reason=reason,
             expires_ns=expiry_ns(ticket.time_in_force, ticket.gtd_ns, batch.ts_ns),
-            trade=trade,
+            trade=self.book.trades.get(ticket.trade_id or "") if ticket.kind.is_dependent else None,
             extensions=ticket.extensions,
             replaces=replaces,
         )
-        order.price = _trigger_price(order, quote)
+        order.price = start_price(order, quote, entry)
         if ticket.kind is OrderKind.MARKET_IF_TOUCHED and quote is not None and ticket.price is not None:
-            order.rises = ticket.price > market_price(not order.sells, quote)
+            order.rises = ticket.price > watched_price(order, quote)
         batch.add(
             OrderMade,
             ticket=ticket,
@@ -263,7 +287,7 @@ class Exchange:
         netting = use_of(ticket, () if position is None else position.trades)
         refused = cancel_reason(ticket, netting, at.bid, at.ask, at.price)
         if refused is None and netting.opened_units:
-            refused = self._cannot_open(ticket, netting.opened_units)
+            refused = opening_refusal(order, book, self._now_ns)
         if refused is None and not has_margin_for(netting, instrument, book, self.quotes, self.rates):
             refused = "INSUFFICIENT_MARGIN"
         if refused is not None:
@@ -271,25 +295,15 @@ class Exchange:
         else:
             settle(batch, book, self.rates, instrument, at, netting)
 
-    def _cannot_open(self, ticket: Ticket, units: Decimal) -> str | None:
-        """Judge what forbids a new trade: an id that an open trade has, which is OANDA's only guard against doubles."""
-        wanted = ticket.trade_extensions.id if ticket.trade_extensions else None
-        if wanted is not None and any(
-            trade.client_trade_id == wanted for each in self.book.positions.values() for trade in each.trades
-        ):
-            return "CLIENT_TRADE_ID_ALREADY_EXISTS"
-        on_fill = (ticket.take_profit, ticket.stop_loss, ticket.trailing_stop)
-        if any(each and each.gtd_ns is not None and each.gtd_ns <= self._now_ns for each in on_fill):
-            return "STOP_LOSS_ON_FILL_GTD_TIMESTAMP_IN_PAST"
-        return None
-
     def _tradeable_quote(self, instrument: str) -> Quote | None:
         """Return what an order may be filled at: nothing without a quote, nor while the market is closed.
 
         Between frames the newest quote stands: on a Saturday it can still be one of Friday's open market.
         """
         quote = self.quotes.get(instrument)
-        return quote if quote is not None and quote.tradeable and self._is_open(self._now_ns) else None
+        if quote is None or not quote.tradeable:
+            return None
+        return quote if instrument in self._told or self._is_open(self._now_ns) else None
 
     def _set_quotes(self, bars: Sequence[Bar]) -> None:
         """Take over closing prices: all mid prices first, because a quote's home rate may hang on another's."""
@@ -298,6 +312,7 @@ class Exchange:
         for bar in bars:
             mids[bar.instrument] = (bar.bid_close + bar.ask_close) * HALF
         for bar in bars:
+            self._told.discard(bar.instrument)
             self._quote(bar.instrument, bar.bid_close, bar.ask_close, tradeable)
 
     def _quote(self, name: str, bid: Decimal, ask: Decimal, tradeable: bool) -> None:
@@ -313,6 +328,17 @@ class Exchange:
                 home_loss_rate=self.rates.loss_rate(name, home_rate),
                 tradeable=tradeable,
             )
+
+    def _pass_time(self, until_ns: int) -> None:
+        """Live through what time brings before `until_ns`, in its order: orders expire, rollovers are charged."""
+        while (expires_ns := self.book.expires_ns) < until_ns:
+            if self._rollover.ts_ns < expires_ns:
+                self._roll_over(expires_ns)
+            self._now_ns = max(self._now_ns, expires_ns)
+            for order in self.book.expired(self._now_ns):
+                end(self._batch(), self.book, order, "TIME_IN_FORCE_EXPIRED")
+        if self._rollover.ts_ns < until_ns:
+            self._roll_over(until_ns)
 
     def _roll_over(self, until_ns: int) -> None:
         """Book the financing of each rollover before `until_ns` and look for the next one."""
@@ -333,11 +359,6 @@ class Exchange:
             trade.financing_home += part.amount_home
             book.side(part.instrument, trade.is_long).financing_home += part.amount_home
         self._batch().add(FinancingBooked, amount_home=total, balance_home=book.balance_home, parts=parts)
-
-    def _expire(self) -> None:
-        due = [each for each in self.book.pending.values() if each.expires_ns and each.expires_ns <= self._now_ns]
-        for order in due:
-            end(self._batch(), self.book, order, "TIME_IN_FORCE_EXPIRED")
 
     def _run_triggers(self, bars: Sequence[Bar]) -> None:
         for bar in bars:
@@ -371,8 +392,11 @@ class Exchange:
                     self._fill_at(_at_its_price(stopped))
 
     def _fill_at(self, at: Reached) -> None:
-        instrument = self.instruments[at.order.ticket.instrument]
-        self._fill(self._batch(), msgspec.structs.replace(at, price=instrument.round_price(at.price)))
+        price = self.instruments[at.order.ticket.instrument].round_price(at.price)
+        if price != at.price:
+            shift = price - at.price
+            at = msgspec.structs.replace(at, bid=at.bid + shift, ask=at.ask + shift)
+        self._fill(self._batch(), msgspec.structs.replace(at, price=price))
 
     def _close_out(self) -> None:
         """Close every position at the market, as OANDA does when margin used reaches twice the equity."""
@@ -389,19 +413,11 @@ class Exchange:
                 position_fill=PositionFill.REDUCE_ONLY,
                 close_out=CloseOut.MARGIN,
             )
-            order = self._made(batch, ticket, CloseOut.MARGIN.value, None, None)
+            order = self._made(batch, ticket, CloseOut.MARGIN.value)
             price = market_price(ticket.units > 0, quote)
             netting = use_of(ticket, position.trades)
             at = Reached(order=order, price=price, bid=quote.bid, ask=quote.ask)
             settle(batch, self.book, self.rates, position.instrument, at, netting)
-
-
-def _trigger_price(order: Order, quote: Quote | None) -> Decimal | None:
-    """Return where an order triggers: at its price, or its distance behind the present closing price."""
-    ticket = order.ticket
-    if ticket.price is not None or ticket.distance is None or quote is None:
-        return ticket.price
-    return quote.bid - ticket.distance if order.sells else quote.ask + ticket.distance
 
 
 def _at_its_price(stopped: Reached) -> Reached:

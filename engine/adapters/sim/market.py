@@ -23,6 +23,8 @@ HISTORY_DAYS = 400
 
 _EARLIEST_START_NS = 946_684_800 * NS_PER_S
 _SEED_MAX = 2**64 - 1
+# Days of hourly bars: of all instruments for all the days of history, about 60 MB.
+_HOURS_KEPT = 20_000
 _DAY_BREAK_S = 17 * 3_600
 
 
@@ -45,6 +47,7 @@ class GeneratedMarket:
         self._today: dict[str, tuple[Columns, list[int]]] = {}
         self._next_minute = start_ns // (60 * NS_PER_S)
         self._loaded_day = -1
+        self._hours: dict[tuple[str, int], Columns] = {}
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -91,15 +94,27 @@ class GeneratedMarket:
 
         Bars of the future can be had as well: whoever shows them asks for no more than it has lived through.
         """
-        found: list[Bar] = []
-        for day in range(max(from_ns, self.first_ns) // DAY_NS, -(-to_ns // DAY_NS)):
-            part = self._columns(instrument, day)
+        days = range(max(from_ns, self.first_ns) // DAY_NS, -(-to_ns // DAY_NS))
+        # Newest first: going back from the start, the currencies' paths of each day are drawn once.
+        make = self._hours_of_day if granularity is Granularity.H1 else self._columns
+        whole = -(-from_ns // granularity.ns) * granularity.seconds, to_ns // granularity.ns * granularity.seconds
+        found: list[list[Bar]] = []
+        for day in reversed(days):
+            part = make(instrument, day)
+            part = part.cut(*(int(number) for number in np.searchsorted(part.seconds, whole)))
             part = joined(part, _bucket_starts(part.seconds, day, granularity))
-            first = int(np.searchsorted(part.seconds, -(-from_ns // NS_PER_S)))
-            end = int(np.searchsorted(part.seconds, to_ns // NS_PER_S - granularity.seconds, side="right"))
-            if end > first:
-                found += self._makers[instrument].bars(part, granularity, first, end)
-        return found
+            found.append(self._makers[instrument].bars(part, granularity, 0, part.seconds.size))
+        return [bar for bars in reversed(found) for bar in bars]
+
+    def _hours_of_day(self, instrument: str, day: int) -> Columns:
+        """Make the hours of a day; they are kept, because long candles ask for those of years again and again."""
+        kept = self._hours.get((instrument, day))
+        if kept is None:
+            part = self._columns(instrument, day)
+            kept = joined(part, _bucket_starts(part.seconds, day, Granularity.H1))
+            if len(self._hours) < _HOURS_KEPT:
+                self._hours[instrument, day] = kept
+        return kept
 
     def _ended_by_now(self, instrument: str, granularity: Granularity, count: int) -> Columns:
         """Return at least `count` newest bars that have ended, as far as history reaches."""

@@ -1,7 +1,7 @@
 """I am the rules of matching: what an order gets, what it closes, what triggers, and what is cancelled and why.
 I may import the domain, ticket and book.
 I must not change anything or convert money; every function here answers from its arguments alone.
-My tests are in tests/unit/adapters/sim/test_matching.py and test_exchange.py.
+My tests are in tests/unit/adapters/sim/test_matching.py, test_exchange.py and test_exchange_triggers.py.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,8 @@ def cancel_reason(ticket: Ticket, netting: Netting, bid: Decimal, ask: Decimal, 
 def _on_fill_loss(ticket: Ticket, closing: Decimal, entry: Decimal) -> str | None:
     """Judge stop and target of a trade that would be opened (OANDA's texts of OrderCancelReason).
 
-    Wrong is what would be filled at once, on the closing side, and a target on the losing side of the entry price.
+    Wrong is what would be filled at once, on the closing side, a target on the losing side of the entry price, and a
+    stop so far away that no price is left for it.
     """
     buys = ticket.units > 0
     stop, target = on_fill_price(ticket.stop_loss, entry, buys), on_fill_price(ticket.take_profit, entry, buys)
@@ -62,7 +63,7 @@ def _on_fill_loss(ticket: Ticket, closing: Decimal, entry: Decimal) -> str | Non
         return "LOSING_TAKE_PROFIT"
     if stop is not None and (stop >= closing if buys else stop <= closing):
         return "STOP_LOSS_ON_FILL_LOSS"
-    return None
+    return "STOP_LOSS_ON_FILL_PRICE_DISTANCE_MAXIMUM_EXCEEDED" if stop is not None and stop <= 0 else None
 
 
 def on_fill_price(on_fill: OnFill | None, entry: Decimal, is_long: bool) -> Decimal | None:
@@ -111,10 +112,12 @@ def triggered(trade: Trade, bar: Bar) -> Reached | None:
     """Return the stop or target of a trade that this bar fires, or None.
 
     Nobody knows the way inside the bar: when it touches a stop and the target, the stop is taken. Of two stops the
-    nearer to the market is reached first.
+    nearer to the market is reached first, unless it watches another price.
     """
     stop = _nearest_stop(trade)
     found = reached(stop, bar) if stop is not None else None
+    if found is None and trade.stop_loss is not None and trade.trailing_stop is not None:
+        found = reached(trade.trailing_stop if stop is trade.stop_loss else trade.stop_loss, bar)
     if found is None and trade.take_profit is not None:
         return reached(trade.take_profit, bar)
     return found
@@ -139,6 +142,37 @@ def reached(order: Order, bar: Bar) -> Reached | None:
     spread = bar.ask_open - bar.bid_open
     bid, ask = (price, price + spread) if sells else (price - spread, price)
     return Reached(order=order, price=price, bid=bid, ask=ask)
+
+
+def watched_price(order: Order, quote: Quote) -> Decimal:
+    """Return the price, as the market stands, that an order watches."""
+    if order.ticket.trigger is Trigger.MID:
+        return (quote.bid + quote.ask) * HALF
+    return quote.bid if _watches_bid(order) else quote.ask
+
+
+def _watches_bid(order: Order) -> bool:
+    chosen = order.ticket.trigger
+    if chosen in (Trigger.BID, Trigger.ASK):
+        return chosen is Trigger.BID
+    return order.sells == (chosen is Trigger.DEFAULT)
+
+
+def start_price(order: Order, quote: Quote | None, entry: Decimal | None = None) -> Decimal | None:
+    """Return where a new order triggers: at its own price, or a distance away from another.
+
+    A trailing stop starts behind the closing side of the market; a stop counts from the other side (OANDA's text of
+    StopLossOrderRequest), or from `entry` when it was set through its trade (StopLossDetails).
+    """
+    ticket, sells = order.ticket, order.sells
+    trails = order.kind is OrderKind.TRAILING_STOP
+    if (ticket.price is not None and not trails) or ticket.distance is None or quote is None:
+        return ticket.price
+    if trails:
+        origin = quote.bid if sells else quote.ask
+    else:
+        origin = entry or (quote.ask if sells else quote.bid)
+    return origin - ticket.distance if sells else origin + ticket.distance
 
 
 def touches_now(order: Order, quote: Quote) -> bool:
@@ -172,15 +206,16 @@ def _comes_back(order: Order) -> bool:
 
 
 def _watched_fill(order: Order, trigger: Decimal, bar: Bar) -> Decimal | None:
-    """Fire on the price that the client chose to watch, and fill on the order's own side."""
+    """Fire on the price that the client chose to watch, and fill on the order's own side, inside the bar."""
     sells, comes_back = order.sells, _comes_back(order)
     start, high, low = _watched(order, bar)
     touched = high >= trigger if sells == comes_back else low <= trigger
     if not touched:
         return None
     own = bar.bid_open if sells else bar.ask_open
+    lowest, highest = (bar.bid_low, bar.bid_high) if sells else (bar.ask_low, bar.ask_high)
     ran_past = start >= trigger if sells == comes_back else start <= trigger
-    price = own if ran_past else trigger + own - start
+    price = own if ran_past else min(max(trigger + own - start, lowest), highest)
     if order.kind in (OrderKind.LIMIT, OrderKind.TAKE_PROFIT):
         better = price >= trigger if sells else price <= trigger
         return price if better else limit_fill(sells, trigger, bar)
@@ -189,14 +224,13 @@ def _watched_fill(order: Order, trigger: Decimal, bar: Bar) -> Decimal | None:
 
 def _watched(order: Order, bar: Bar) -> tuple[Decimal, Decimal, Decimal]:
     """Open, high and low of the price that an order watches."""
-    chosen = order.ticket.trigger
-    if chosen is Trigger.MID:
+    if order.ticket.trigger is Trigger.MID:
         return (
             (bar.bid_open + bar.ask_open) * HALF,
             (bar.bid_high + bar.ask_high) * HALF,
             (bar.bid_low + bar.ask_low) * HALF,
         )
-    if chosen is Trigger.BID or (chosen is Trigger.INVERSE and not order.sells):
+    if _watches_bid(order):
         return bar.bid_open, bar.bid_high, bar.bid_low
     return bar.ask_open, bar.ask_high, bar.ask_low
 

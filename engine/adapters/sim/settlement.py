@@ -1,7 +1,7 @@
 """I am settlement: I turn an order that is filled now into its entries and move orders, trades and balance accordingly.
 I may import the domain, book, conversion, margin, matching and their words.
 I must not decide whether or at which price an order is filled.
-My tests are in tests/unit/adapters/sim/test_broker.py, test_broker_properties.py and test_exchange.py.
+My tests are in tests/unit/adapters/sim/: test_exchange.py, test_exchange_money.py and test_broker.py.
 """
 
 from decimal import Decimal
@@ -10,7 +10,6 @@ from engine.adapters.sim.book import ZERO, Batch, Book, Cut, Order, OrderState, 
 from engine.adapters.sim.conversion import HomeRates, round_home
 from engine.adapters.sim.entries import OrderEnded, OrderFilled, OrderMade, TradeMade, TradePart
 from engine.adapters.sim.hours import expiry_ns
-from engine.adapters.sim.margin import margin_home
 from engine.adapters.sim.matching import NOTHING_LEFT_TO_REDUCE, Netting, Reached, on_fill_price
 from engine.adapters.sim.ticket import OnFill, OrderKind, Ticket
 from engine.domain.instrument import Instrument
@@ -49,6 +48,7 @@ def _fill(
     closed = tuple(_part(cut, price, half, rates) for cut in netting.cuts if cut.is_whole)
     reduced = next((_part(cut, price, half, rates) for cut in netting.cuts if not cut.is_whole), None)
     parts = closed if reduced is None else (*closed, reduced)
+    opened = _made(netting.opened_units, instrument, reached, half, rates)
     pl_home = sum((part.realized_pl_home for part in parts), ZERO)
     gain_factor, loss_factor = rates.factors(name)
     return batch.add(
@@ -64,11 +64,11 @@ def _fill(
         reason=order.ticket.fill_reason,
         pl_home=pl_home,
         quote_pl=sum((part.quote_pl for part in parts), ZERO),
-        half_spread_home=round_home(half * abs(netting.units)),
+        half_spread_home=sum((each.half_spread_home for each in (opened, *parts) if each is not None), ZERO),
         gain_factor=gain_factor,
         loss_factor=loss_factor,
         balance_home=book.balance_home + pl_home,
-        opened=_made(order.ticket, netting.opened_units, instrument, price, half, rates),
+        opened=opened,
         closed=closed,
         reduced=reduced,
     )
@@ -87,14 +87,16 @@ def _part(cut: Cut, price: Decimal, half: Decimal, rates: HomeRates) -> TradePar
 
 
 def _made(
-    ticket: Ticket, units: Decimal, instrument: Instrument, price: Decimal, half: Decimal, rates: HomeRates
+    units: Decimal, instrument: Instrument, reached: Reached, half: Decimal, rates: HomeRates
 ) -> TradeMade | None:
+    """Open what is left over; its margin is that of the fill's own prices, which can lie inside a bar."""
     if not units:
         return None
-    trailing = ticket.trailing_stop
+    ticket, price = reached.order.ticket, reached.price
+    trailing, mid = ticket.trailing_stop, (reached.bid + reached.ask) / 2
     return TradeMade(
         units=units,
-        margin_home=round_home(margin_home(instrument, units, rates)),
+        margin_home=round_home(abs(units) * mid * instrument.margin_rate * rates.rate(instrument.name)),
         half_spread_home=round_home(half * abs(units)),
         extensions=ticket.trade_extensions,
         stop_loss=on_fill_price(ticket.stop_loss, price, units > 0),

@@ -1,4 +1,4 @@
-"""I am the reader of tickets: what can be refused without a price, and with which of OANDA's reasons.
+"""I am the reader of tickets: what can be refused, or must not open a trade, without a price, and for which reason.
 I may import the domain, ticket and book.
 I must not change anything, nor judge what depends on the market.
 My tests are in tests/unit/adapters/sim/test_validation.py.
@@ -38,7 +38,38 @@ def reject_reason(
     return next(_reasons(ticket, instrument, book, now_ns, replacing), None)
 
 
+def opening_refusal(order: Order, book: Book, now_ns: int) -> str | None:
+    """Judge at the fill what forbids a new trade whatever its price; None when it may be opened.
+
+    Source: OANDA's texts of OrderCancelReason. A client's id of an open trade is the only guard against doubles.
+    """
+    ticket = order.ticket
+    wanted = ticket.trade_extensions.id if ticket.trade_extensions else None
+    if wanted is not None and any(
+        trade.client_trade_id == wanted for each in book.positions.values() for trade in each.trades
+    ):
+        return "CLIENT_TRADE_ID_ALREADY_EXISTS"
+    for name, on_fill in _on_fills(ticket):
+        if on_fill.time_in_force is TimeInForce.GTD and on_fill.gtd_ns is not None and on_fill.gtd_ns <= now_ns:
+            return f"{name}_GTD_TIMESTAMP_IN_PAST"
+        if _is_taken(on_fill.extensions.id if on_fill.extensions else None, book, order):
+            return f"{name}_CLIENT_ORDER_ID_ALREADY_EXISTS"
+    return None
+
+
+def _on_fills(ticket: Ticket) -> Iterator[tuple[str, OnFill]]:
+    for name, on_fill in (
+        ("TAKE_PROFIT_ON_FILL", ticket.take_profit),
+        ("STOP_LOSS_ON_FILL", ticket.stop_loss),
+        ("TRAILING_STOP_LOSS_ON_FILL", ticket.trailing_stop),
+    ):
+        if on_fill is not None:
+            yield name, on_fill
+
+
 def _reasons(ticket: Ticket, instrument: Instrument, book: Book, now_ns: int, replacing: Order | None) -> Iterator[str]:
+    if replacing is not None:
+        yield from _of_replacement(ticket, replacing)
     if ticket.kind.is_dependent:
         yield from _of_trade(ticket, book, replacing)
     else:
@@ -54,6 +85,16 @@ def _reasons(ticket: Ticket, instrument: Instrument, book: Book, now_ns: int, re
     yield from _of_on_fill("TAKE_PROFIT_ON_FILL", ticket.take_profit, instrument, now_ns)
     yield from _of_on_fill("STOP_LOSS_ON_FILL", ticket.stop_loss, instrument, now_ns)
     yield from _of_trailing_on_fill(ticket.trailing_stop, instrument, now_ns)
+    ids = [each.extensions.id for _, each in _on_fills(ticket) if each.extensions and each.extensions.id is not None]
+    if len(set(ids)) < len(ids):
+        yield "ORDERS_ON_FILL_DUPLICATE_CLIENT_ORDER_IDS"
+
+
+def _of_replacement(ticket: Ticket, replacing: Order) -> Iterator[str]:
+    if ticket.kind is not replacing.kind:
+        yield "REPLACING_ORDER_INVALID"
+    elif ticket.kind.is_dependent and ticket.trade_id != replacing.ticket.trade_id:
+        yield "REPLACING_TRADE_ID_INVALID"
 
 
 def _of_units(units: Decimal, instrument: Instrument) -> Iterator[str]:
@@ -84,7 +125,8 @@ def _of_prices(ticket: Ticket, instrument: Instrument) -> Iterator[str]:
     if ticket.kind is OrderKind.TRAILING_STOP and ticket.distance is None:
         yield "PRICE_DISTANCE_MISSING"
     yield from _of_price("PRICE", ticket.price, instrument)
-    yield from _of_price("PRICE_DISTANCE", ticket.distance, instrument)
+    if ticket.kind is not OrderKind.TAKE_PROFIT:
+        yield from _of_price("PRICE_DISTANCE", ticket.distance, instrument)
     yield from _of_price("PRICE_BOUND", ticket.price_bound, instrument)
     if ticket.kind is OrderKind.TRAILING_STOP:
         yield from _of_trailing("PRICE_DISTANCE", ticket.distance, instrument)
@@ -145,8 +187,8 @@ def _of_on_fill(name: str, on_fill: OnFill | None, instrument: Instrument, now_n
         yield f"{name}_PRICE_MISSING"
     if name == "STOP_LOSS_ON_FILL":
         yield from _either_or(name, on_fill.price, on_fill.distance)
+        yield from _of_price(f"{name}_DISTANCE", on_fill.distance, instrument)
     yield from _of_price(f"{name}_PRICE", on_fill.price, instrument)
-    yield from _of_price(f"{name}_DISTANCE", on_fill.distance, instrument)
     yield from _of_lifetime(name, on_fill, now_ns)
 
 

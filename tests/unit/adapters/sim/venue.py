@@ -1,10 +1,14 @@
-"""What the tests of the simulated venue are written in: instruments, bars by minute, brokers and orders."""
+"""What the tests of the simulated venue are written in: instruments, bars by minute, brokers, exchanges and orders."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from engine.adapters.sim.broker import SimBroker
+from engine.adapters.sim.entries import LogEntry, OrderEnded, OrderFilled, OrderMade, OrderRefused
+from engine.adapters.sim.exchange import Exchange
 from engine.adapters.sim.financing import FinancingRates
+from engine.adapters.sim.ticket import OrderKind, Ticket, TimeInForce
 from engine.domain.instrument import Instrument
 from engine.domain.market import NS_PER_S, Bar, Granularity
 from engine.domain.order import OrderIntent, OrderReason
@@ -117,3 +121,70 @@ def outcome(transactions: list[Transaction]) -> str:
     last = [each for each in transactions if not isinstance(each, OrderCreated)][0]
     assert not isinstance(last, OrderCanceled) or isinstance(transactions[0], OrderCreated)
     return str(getattr(last, "reason", ""))
+
+
+def exchange(*names: str, bid: str = "1.10000", ask: str = "1.10010", **options: Any) -> Exchange:
+    """An exchange with 100,000 USD, no conversion charge and no financing, whose instruments stand at a price."""
+    made = instruments(*(names or ("EUR_USD",)))
+    settings: dict[str, Any] = {
+        "instruments": made,
+        "currency": "USD",
+        "balance": Decimal(100_000),
+        "start_ns": START_NS,
+        "conversion_charge": Decimal(0),
+        "financing": dict.fromkeys(made, NO_FINANCING),
+    }
+    settings |= options
+    market = Exchange(**settings)
+    for name in settings["instruments"]:
+        market.on_quote(name, Decimal(bid), Decimal(ask))
+    return market
+
+
+def ticket(kind: OrderKind, units: int | str = 0, *, name: str = "EUR_USD", **terms: Any) -> Ticket:
+    """A ticket that waits until cancelled, a market order that does not; numbers of its terms may be text."""
+    waits = TimeInForce.FOK if kind is OrderKind.MARKET else TimeInForce.GTC
+    numbers = {key: Decimal(value) for key, value in terms.items() if key in ("price", "distance", "price_bound")}
+    return Ticket(kind=kind, instrument=name, units=Decimal(units), **({"time_in_force": waits} | terms | numbers))
+
+
+def set_at(market: Exchange, bid: str, ask: str | None = None, *, name: str = "EUR_USD", tradeable: bool = True) -> str:
+    """Set a price by hand, an ask 0.00010 above the bid if none is given, and tell what came of it."""
+    before = market.book.last_id
+    wide = Decimal(bid) + Decimal("0.00010") if ask is None else Decimal(ask)
+    market.on_quote(name, Decimal(bid), wide, tradeable=tradeable)
+    return told(market.book.since(before))
+
+
+def passed(market: Exchange, now_ns: int) -> str:
+    """Let time pass, and tell what came of it."""
+    before = market.book.last_id
+    market.advance(now_ns)
+    return told(market.book.since(before))
+
+
+def told(entries: Sequence[LogEntry]) -> str:
+    """Tell entries in short: what was made, filled with units at a price, or ended for a reason."""
+    return ", ".join(_told(entry) for entry in entries)
+
+
+def _told(entry: LogEntry) -> str:
+    match entry:
+        case OrderMade():
+            return entry.ticket.kind.order_type
+        case OrderFilled():
+            return f"{entry.units:f} at {entry.price}"
+        case OrderEnded():
+            return entry.reason
+        case OrderRefused():
+            return f"refused {entry.reject_reason}"
+    return type(entry).__name__
+
+
+def bought(market: Exchange, units: int | str, **terms: Any) -> str:
+    """Open a trade at the market (negative units sell) and return its id."""
+    entries = market.create(ticket(OrderKind.MARKET, units, **terms))
+    fill = entries[1]
+    assert isinstance(fill, OrderFilled), told(entries)
+    assert fill.opened is not None
+    return str(fill.id)
