@@ -8,13 +8,14 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks import console, oanda, replay, steps
+from benchmarks import console, oanda, replay, steps, venue
 from benchmarks.figure import Figure
 
 SUITES: dict[str, Callable[[], list[Figure]]] = {
     "replay": replay.measure,
     "steps": steps.measure,
     "console": console.measure,
+    "venue": venue.measure,
     "oanda": oanda.measure,
 }
 

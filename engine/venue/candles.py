@@ -11,6 +11,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.domain.market import NS_PER_S, Bar, Granularity
 
@@ -40,7 +41,10 @@ class BarShelf(Protocol):
         ...
 
     def between(self, instrument: str, granularity: Granularity, from_ns: int, to_ns: int) -> Sequence[Bar]:
-        """Return the bars, of an hour at most, that start at from_ns or later and end by to_ns, oldest first."""
+        """Return bars that start at from_ns or later and end by to_ns, oldest first.
+
+        They are of this length, an hour at most, or shorter; several may share a start, the earlier made first.
+        """
         ...
 
     def unfinished(self, instrument: str, now_ns: int) -> Sequence[Bar]:
@@ -75,6 +79,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     from_ns: int | None = None
     to_ns: int | None = None
     include_first: bool = True
+    smooth: bool = False
     alignment: Alignment = Alignment()
 
 
@@ -85,10 +90,26 @@ def length_ns(granularity: str) -> int:
 
 def candles(shelf: BarShelf, wanted: Wanted, now_ns: int) -> list[Candle]:
     """Make the candles that are asked for, oldest first; the last one may still be running."""
+    found = _found(shelf, wanted, now_ns)
+    return _smoothed(shelf, wanted, found, now_ns) if wanted.smooth and found else found
+
+
+def _smoothed(shelf: BarShelf, wanted: Wanted, found: Sequence[Candle], now_ns: int) -> list[Candle]:
+    """Let each candle open where the one before closed, the first of an answer as well; high and low stay."""
+    earlier = replace(wanted, count=1, from_ns=None, to_ns=found[0].open_ns)
+    before = [*_found(shelf, earlier, now_ns), *found][-len(found) - 1 :]
+    opened = [
+        replace(one, bid=(last.bid[3], *one.bid[1:]), ask=(last.ask[3], *one.ask[1:]))
+        for last, one in zip(before, before[1:], strict=False)
+    ]
+    return [*found[: len(found) - len(opened)], *opened]
+
+
+def _found(shelf: BarShelf, wanted: Wanted, now_ns: int) -> list[Candle]:
     if wanted.from_ns is not None:
         return _forward(shelf, wanted, wanted.from_ns, now_ns)
     end_ns = now_ns + 1 if wanted.to_ns is None else wanted.to_ns
-    span_ns = max((wanted.count + 2) * length_ns(wanted.granularity) * 3 // 2, _DAY_S * NS_PER_S // 4)
+    span_ns = _first_span_ns(wanted)
     while True:
         start_ns = max(shelf.first_ns, end_ns - span_ns)
         start_ns = bucket_start_ns(start_ns, wanted.granularity, wanted.alignment)
@@ -98,12 +119,19 @@ def candles(shelf: BarShelf, wanted: Wanted, now_ns: int) -> list[Candle]:
         span_ns *= 2
 
 
+def _first_span_ns(wanted: Wanted) -> int:
+    """How much time to look at first: a little more than the candles take; over closed hours it is doubled."""
+    return max((wanted.count + 2) * length_ns(wanted.granularity) * 3 // 2, Granularity.H1.ns // 4)
+
+
 def _forward(shelf: BarShelf, wanted: Wanted, from_ns: int, now_ns: int) -> list[Candle]:
-    first_ns = bucket_start_ns(from_ns, wanted.granularity, wanted.alignment)
-    if not wanted.include_first:
-        first_ns = bucket_end_ns(first_ns, wanted.granularity, wanted.alignment)
     last_ns = now_ns + 1 if wanted.to_ns is None else wanted.to_ns
-    span_ns = max((wanted.count + 2) * length_ns(wanted.granularity) * 3 // 2, _DAY_S * NS_PER_S // 4)
+    if last_ns <= from_ns:
+        return []
+    first_ns = bucket_start_ns(max(from_ns, shelf.first_ns), wanted.granularity, wanted.alignment)
+    if not wanted.include_first and from_ns >= first_ns:
+        first_ns = bucket_end_ns(first_ns, wanted.granularity, wanted.alignment)
+    span_ns = _first_span_ns(wanted)
     while True:
         end_ns = min(last_ns, first_ns + span_ns)
         found = _made(shelf, wanted, first_ns, end_ns, now_ns)
@@ -139,6 +167,8 @@ def _made(shelf: BarShelf, wanted: Wanted, from_ns: int, to_ns: int, now_ns: int
 
 def _whole(shelf: BarShelf, wanted: Wanted, from_ns: int, to_ns: int) -> list[Bar]:
     """Collect bars as long as possible, ever shorter ones where a longer one is still running."""
+    if shelf.finest.seconds > Granularity.H1.seconds:
+        return list(shelf.between(wanted.instrument, shelf.finest, from_ns, to_ns))
     bars: list[Bar] = []
     at_ns = from_ns
     for base in _bases(wanted.granularity, shelf.finest):
@@ -152,7 +182,7 @@ def _whole(shelf: BarShelf, wanted: Wanted, from_ns: int, to_ns: int) -> list[Ba
 def _bases(granularity: str, finest: Granularity) -> tuple[Granularity, ...]:
     """Name the lengths that a candle is made of, longest first."""
     longest = Granularity(granularity) if _LENGTH_S[granularity] <= Granularity.H1.seconds else Granularity.H1
-    lengths = (longest, Granularity.M1, finest)
+    lengths = (longest, Granularity.M30, Granularity.M15, Granularity.M1, finest)
     fitting = [each for each in lengths if finest.seconds <= each.seconds <= longest.seconds]
     return tuple(dict.fromkeys(fitting))
 

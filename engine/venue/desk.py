@@ -1,11 +1,12 @@
 """I am the desk: what every handler of the venue needs, and the shapes of its questions and answers.
 I may import the simulated venue, market, figures, rendering and refusal.
 I must not know HTTP.
-My tests are in tests/contract/test_venue.py.
+My tests are in tests/unit/venue: test_lists.py; and in tests/contract/test_venue.py.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -14,6 +15,7 @@ from engine.adapters.sim.entries import LogEntry, OrderEnded, OrderFilled, Order
 from engine.adapters.sim.exchange import Exchange
 from engine.venue.figures import Figures
 from engine.venue.market import VenueMarket
+from engine.venue.reading import NUMBER, find_trade
 from engine.venue.refusal import MESSAGES, Refusal, invalid, not_found
 from engine.venue.rendering import Renderer
 
@@ -35,11 +37,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes back."""
+    """What goes back; location and link are paths below the account's."""
 
     body: Row
     status: int = 200
     location: str | None = None
+    link: str | None = None
 
 
 class Desk:
@@ -67,10 +70,7 @@ class Desk:
 
     def trade(self, specifier: str) -> Trade | None:
         """Find a trade by number, or by "@" and the client's id, open ones first."""
-        if not specifier.startswith("@"):
-            return self.book.trades.get(specifier)
-        named = [each for each in self.book.trades.values() if each.client_trade_id == specifier[1:]]
-        return next((each for each in named if each.units), named[-1] if named else None)
+        return find_trade(specifier, self.book.trades)
 
     def known_trade(self, specifier: str) -> Trade:
         """Find a trade or refuse."""
@@ -107,12 +107,48 @@ class Desk:
         return Refusal(status, MESSAGES.get(code, f"The request was rejected: {code}"), code, content)
 
 
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows of a list a request asks for; before_id is the highest number that is shown."""
+
+    count: int
+    before_id: int | None
+    instrument: str | None
+    ids: tuple[str, ...] | None
+
+    def has(self, row_id: str, instrument: str) -> bool:
+        """Say whether a row is asked for."""
+        return (
+            (self.instrument is None or instrument == self.instrument)
+            and (self.before_id is None or int(row_id) <= self.before_id)
+            and (self.ids is None or row_id in self.ids)
+        )
+
+    def link(self, call: Call, name: str, ids: Sequence[str]) -> str | None:
+        """Name the page after this one; None when there is none."""
+        if len(ids) <= self.count:
+            return None
+        return f"{name}?{urlencode({**call.query, 'beforeID': ids[self.count]})}"
+
+
+def listed(desk: Desk, call: Call) -> Listed:
+    """Read which rows of a list are asked for."""
+    instrument, ids = call.query.get("instrument"), call.query.get("ids")
+    if instrument is not None and instrument not in desk.exchange.instruments:
+        raise invalid("instrument")
+    return Listed(
+        count=whole(call.query, "count", LIST_DEFAULT, LIST_MAX),
+        before_id=number(call.query, "beforeID"),
+        instrument=instrument,
+        ids=tuple(ids.split(",")) if ids else None,
+    )
+
+
 def whole(query: Mapping[str, str], name: str, default: int, most: int) -> int:
     """Read a count from 1 to `most`."""
     text = query.get(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
+    if not NUMBER.fullmatch(text) or int(text) < 1:
         raise invalid(name)
     if int(text) > most:
         raise Refusal(400, f"Maximum value for '{name}' exceeded")
@@ -124,6 +160,6 @@ def number(query: Mapping[str, str], name: str) -> int | None:
     text = query.get(name)
     if text is None:
         return None
-    if not text.isascii() or not text.isdigit():
+    if not NUMBER.fullmatch(text):
         raise invalid(name)
     return int(text)

@@ -1,11 +1,11 @@
 """I am the figures that depend on prices: the account's worth, positions, open P/L, and the prices themselves.
 I may import the domain, the simulated venue, rendering and text.
 I must not change anything.
-My tests are in tests/contract/test_venue.py and tests/unit/venue/test_figures.py.
+My tests are in tests/unit/venue: test_prices_by_hand.py; and in tests/contract/test_venue.py.
 """
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from engine.adapters.sim.book import Order, SideTotals, Trade
@@ -16,10 +16,14 @@ from engine.adapters.sim.ticket import OrderKind
 from engine.domain.instrument import Instrument
 from engine.domain.market import Quote
 from engine.venue.rendering import LIQUIDITY, Renderer
-from engine.venue.text import Dates, factor, money, plain, price, share
+from engine.venue.text import MONEY, Dates, factor, money, plain, price, share
 
 Row = dict[str, Any]
 ZERO = Decimal(0)
+
+
+def _cents(amount: Decimal) -> Decimal:
+    return amount.quantize(MONEY, rounding=ROUND_HALF_EVEN)
 
 
 class Figures:
@@ -30,15 +34,18 @@ class Figures:
         self._book = exchange.book
 
     def unrealized(self, trade: Trade) -> Decimal:
-        """Open P/L of a trade in home currency: longs valued at the bid, shorts at the ask, converted at mid."""
+        """Open P/L of a trade in home currency: longs valued at the bid, shorts at the ask, converted at mid.
+
+        It is rounded here, per trade, so that positions and account are the exact sums of what is shown.
+        """
         name = trade.instrument.name
         quote = self._exchange.quotes[name]
         closing = quote.bid if trade.is_long else quote.ask
-        return (closing - trade.price) * trade.units * self._exchange.rates.rate(name)
+        return _cents((closing - trade.price) * trade.units * self._exchange.rates.rate(name))
 
     def margin(self, trade: Trade) -> Decimal:
         """Margin that a trade holds, in home currency."""
-        return margin_home(trade.instrument, trade.units, self._exchange.rates)
+        return _cents(margin_home(trade.instrument, trade.units, self._exchange.rates))
 
     def trade(self, renderer: Renderer, trade: Trade, *, summary: bool = False) -> Row:
         """Write a trade at present prices."""
@@ -61,7 +68,8 @@ class Figures:
         """The part of the account that moves with prices."""
         trades = self.open_trades
         open_pl = sum((self.unrealized(trade) for trade in trades), ZERO)
-        margin, mid_equity = closeout_figures(self._book, self._exchange.rates)
+        margin = sum((self.margin(trade) for trade in trades), ZERO)
+        mid_equity = _cents(closeout_figures(self._book, self._exchange.rates)[1])
         nav, value = self._book.balance_home + open_pl, self._position_value()
         percent = margin / mid_equity if mid_equity > 0 else Decimal(bool(margin)) * 2
         return {

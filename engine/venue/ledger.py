@@ -1,7 +1,7 @@
 """I am the ledger desk: the account, its transactions and what changed since one of them.
 I may import the simulated venue, desk, refusal and text.
 I must not change the books but through the exchange.
-My tests are in tests/contract/test_venue.py.
+My tests are in tests/unit/venue: test_lists.py; and in tests/contract/test_venue.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,14 +18,27 @@ from engine.adapters.sim.entries import (
     OrderMade,
 )
 from engine.venue.desk import Answer, Call, Desk, number, whole
+from engine.venue.reading import NUMBER
 from engine.venue.refusal import Refusal, invalid, missing, not_found
 from engine.venue.text import read_date
 
+_ORDERS = ("MARKET", "LIMIT", "STOP", "MARKET_IF_TOUCHED", "TAKE_PROFIT", "STOP_LOSS", "TRAILING_STOP_LOSS")
+_REFUSABLE = (
+    *(f"{kind}_ORDER" for kind in _ORDERS),
+    "CLIENT_CONFIGURE", "TRANSFER_FUNDS", "ONE_CANCELS_ALL_ORDER", "ORDER_CANCEL", "ORDER_CLIENT_EXTENSIONS_MODIFY",
+    "TRADE_CLIENT_EXTENSIONS_MODIFY",
+)  # fmt: skip
+# TransactionFilter of OANDA's specification, with the types that came later
+FILTERS = frozenset((
+    "ORDER", "FUNDING", "ADMIN", "CREATE", "CLOSE", "REOPEN", "ORDER_FILL", "ONE_CANCELS_ALL_ORDER_TRIGGERED",
+    "MARGIN_CALL_ENTER", "MARGIN_CALL_EXTEND", "MARGIN_CALL_EXIT", "DELAYED_TRADE_CLOSURE", "DAILY_FINANCING",
+    "RESET_RESETTABLE_PL", "GUARANTEED_STOP_LOSS_ORDER", "GUARANTEED_STOP_LOSS_ORDER_REJECT", "DIVIDEND_ADJUSTMENT",
+    *_REFUSABLE, *(f"{name}_REJECT" for name in _REFUSABLE),
+))  # fmt: skip
 PAGE_DEFAULT, PAGE_MAX = 100, 1_000
 SINCE_MAX = 1_000
 # Where the service was seen to give up on /changes (PROTOCOL section 10).
 CHANGES_MAX = 1_000
-_OUT_OF_RANGE = Refusal(416, "The specified Transaction ID range is not satisfiable")
 
 
 def accounts(desk: Desk, call: Call) -> Answer:
@@ -70,7 +83,7 @@ def since(desk: Desk, call: Call) -> Answer:
     if first is None:
         raise missing("id")
     if first > desk.book.last_id:
-        raise _OUT_OF_RANGE
+        raise _out_of_range()
     keep = _types(call)
     rows = [row for row in _rows(call, desk.book.since(first)[:SINCE_MAX]) if keep(row)]
     return Answer(body={"transactions": rows, "lastTransactionID": desk.last_id})
@@ -82,7 +95,7 @@ def id_range(desk: Desk, call: Call) -> Answer:
     if first is None or last is None:
         raise missing("from" if first is None else "to")
     if first > last or first < 1 or last > desk.book.last_id:
-        raise _OUT_OF_RANGE
+        raise _out_of_range()
     keep = _types(call)
     rows = [row for row in _rows(call, desk.book.log[first - 1 : last]) if keep(row)]
     return Answer(body={"transactions": rows, "lastTransactionID": desk.last_id})
@@ -91,7 +104,7 @@ def id_range(desk: Desk, call: Call) -> Answer:
 def show(desk: Desk, call: Call) -> Answer:
     """GET /transactions/{id}."""
     text = call.path["transaction"]
-    if not text.isascii() or not text.isdigit():
+    if not NUMBER.fullmatch(text):
         raise invalid("transactionID")
     if not 1 <= int(text) <= desk.book.last_id:
         raise not_found("NO_SUCH_TRANSACTION", desk.book.last_id)
@@ -137,19 +150,28 @@ def _moment(call: Call, name: str, default: int) -> int:
     return moment
 
 
+def _out_of_range() -> Refusal:
+    return Refusal(416, "The specified Transaction ID range is not satisfiable")
+
+
 def _rows(call: Call, entries: Sequence[LogEntry]) -> list[dict[str, Any]]:
     return [call.renderer.transaction(entry) for entry in entries]
 
 
 def _types(call: Call) -> Callable[[dict[str, Any]], bool]:
-    """Keep the transactions whose type a request names; ORDER stands for everything about orders."""
+    """Keep the transactions whose type a request names; ORDER, FUNDING and ADMIN each stand for several."""
     wanted = call.query.get("type")
     if not wanted:
         return lambda row: True
     names = set(wanted.split(","))
-    if "ORDER" in names:
-        return lambda row: "ORDER" in row["type"] or row["type"] in names
-    return lambda row: row["type"] in names
+    if not names <= FILTERS:
+        raise invalid("type")
+    if "FUNDING" in names:
+        names |= {"TRANSFER_FUNDS", "TRANSFER_FUNDS_REJECT"}
+    if "ADMIN" in names:
+        names |= {"CLIENT_CONFIGURE", "CLIENT_CONFIGURE_REJECT"}
+    is_any_order = "ORDER" in names
+    return lambda row: row["type"] in names or (is_any_order and "ORDER" in row["type"])
 
 
 def changes(desk: Desk, call: Call) -> Answer:
@@ -158,7 +180,7 @@ def changes(desk: Desk, call: Call) -> Answer:
     if first is None:
         raise missing("sinceTransactionID")
     if first > desk.book.last_id or desk.book.last_id - first > CHANGES_MAX:
-        raise _OUT_OF_RANGE
+        raise _out_of_range()
     entries = desk.book.since(first)
     row = _changed_orders(desk, call, entries) | _changed_trades(desk, call, entries)
     row["transactions"] = _rows(call, entries)

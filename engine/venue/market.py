@@ -1,7 +1,7 @@
 """I am the venue's market: I move the exchange along a source of bars, and let a test set prices by hand.
 I may import the domain, ports and the simulated venue.
 I must not match; nor show anything of a bar before it has ended.
-My tests are in tests/unit/venue/test_market.py.
+My tests are in tests/unit/venue: test_market.py, test_prices_by_hand.py and test_recorded.py.
 """
 
 import asyncio
@@ -13,6 +13,9 @@ from engine.domain.market import NS_PER_S, Bar, Granularity
 from engine.ports import BarSource
 
 TICK_NS = Granularity.S5.ns
+# At most this much market time is lived through at once; it takes a few hundredths of a second.
+STEP_MAX_NS = Granularity.H1.ns
+_NO_END_NS = 2**63
 
 
 class MarketTime:
@@ -28,6 +31,10 @@ class MarketTime:
         """Let time run; later calls change nothing."""
         if self._begun_s is None:
             self._begun_s = self._monotonic_s()
+
+    def go_on_from(self, now_ns: int) -> None:
+        """Take this for the present market time."""
+        self._start_ns, self._begun_s = now_ns, self._monotonic_s()
 
     def now_ns(self) -> int:
         """Return the present market time."""
@@ -48,9 +55,10 @@ class HandPrices:
         """Say whether the instrument's price is set by hand now."""
         return instrument in self._since
 
-    def touched(self, instrument: str, from_ns: int) -> bool:
-        """Say whether anything was set by hand at or after a moment."""
-        return self.holds(instrument) or any(end > from_ns for _, end in self._spans.get(instrument, ()))
+    def span(self, instrument: str) -> tuple[int, int] | None:
+        """From when to when anything was set by hand, with pauses between; None if nothing ever was."""
+        spans = self._all_spans(instrument)
+        return (spans[0][0], spans[-1][1]) if spans else None
 
     def take(self, instrument: str, now_ns: int) -> None:
         """Stop the automatic prices of an instrument."""
@@ -72,15 +80,14 @@ class HandPrices:
             ticks.append(_single(instrument, start_ns, bid, ask))
 
     def merged(self, instrument: str, bars: Sequence[Bar]) -> list[Bar]:
-        """Take out of automatic five-second bars what was not shown, and put in what was set."""
-        spans = [*self._spans.get(instrument, ())]
-        if instrument in self._since:
-            spans.append((self._since[instrument], 2**63))
+        """Take out of automatic bars what was not shown, and put in what was set, by order of start."""
+        spans = self._all_spans(instrument)
         shown = [bar for bar in bars if not any(begun < bar.close_ts_ns <= end for begun, end in spans)]
-        set_by_hand = self._ticks.get(instrument, ())
-        taken = {bar.open_ts_ns for bar in set_by_hand}
-        shown = [bar for bar in shown if bar.open_ts_ns not in taken]
-        return sorted([*shown, *set_by_hand], key=lambda bar: bar.open_ts_ns)
+        return sorted([*self._ticks.get(instrument, ()), *shown], key=lambda bar: bar.open_ts_ns)
+
+    def _all_spans(self, instrument: str) -> list[tuple[int, int]]:
+        begun = self._since.get(instrument)
+        return [*self._spans.get(instrument, ()), *([] if begun is None else [(begun, _NO_END_NS)])]
 
 
 class VenueMarket:
@@ -89,6 +96,7 @@ class VenueMarket:
     def __init__(self, exchange: Exchange, source: BarSource, time: MarketTime) -> None:
         self.exchange = exchange
         self.hand = HandPrices()
+        self.is_closed = False
         self._source = source
         self._time = time
         self._changed = asyncio.Event()
@@ -103,8 +111,14 @@ class VenueMarket:
         self._time.begin()
 
     def advance(self) -> int:
-        """Live through every frame that has ended by now, one at a time; returns the present market time."""
+        """Live through every frame that has ended by now, one at a time; returns the present market time.
+
+        It never takes long: when the market falls behind, its time goes slower.
+        """
         now_ns = self._time.now_ns()
+        if now_ns > self.exchange.now_ns + STEP_MAX_NS:
+            now_ns = self.exchange.now_ns + STEP_MAX_NS
+            self._time.go_on_from(now_ns)
         moved = False
         while (due_ns := self._source.peek_ns()) is not None and due_ns <= now_ns:
             bars = [bar for bar in self._source.pop() if not self.hand.holds(bar.instrument)]
@@ -144,6 +158,11 @@ class VenueMarket:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
+    def close(self) -> None:
+        """End the streams."""
+        self.is_closed = True
+        self.announce()
+
     async def news(self, timeout_s: float) -> None:
         """Wait for news, at most this long."""
         try:
@@ -152,8 +171,9 @@ class VenueMarket:
             return
 
     def _end_trading(self) -> bool:
-        """When the recorded bars have ended the market is halted, and stays where it is."""
-        tradeable = [quote for quote in self.exchange.quotes.values() if quote.tradeable]
+        """Halt the market when the recorded bars have ended, but for what is set by hand."""
+        quotes = self.exchange.quotes.values()
+        tradeable = [quote for quote in quotes if quote.tradeable and not self.hand.holds(quote.instrument)]
         for quote in tradeable:
             self.exchange.on_quote(quote.instrument, quote.bid, quote.ask, tradeable=False)
         return bool(tradeable)

@@ -1,16 +1,16 @@
 """I am the order desk: create, replace, cancel and list orders.
 I may import the simulated venue, desk, reading and refusal.
 I must not change the books but through the exchange.
-My tests are in tests/contract/test_venue.py.
+My tests are in tests/unit/venue: test_lists.py and test_prices_by_hand.py; and in tests/contract/test_venue.py.
 """
 
 from msgspec.structs import replace as changed
 
 from engine.adapters.sim.book import Order, OrderState
 from engine.adapters.sim.entries import CancelRefused, OrderEnded, OrderExtended
-from engine.adapters.sim.ticket import Extensions
-from engine.venue.desk import LIST_DEFAULT, LIST_MAX, Answer, Call, Desk, number, whole
-from engine.venue.reading import read_extensions, read_ticket
+from engine.adapters.sim.ticket import Extensions, OrderKind
+from engine.venue.desk import Answer, Call, Desk, listed
+from engine.venue.reading import NUMBER, check_words, read_extensions, read_ticket
 from engine.venue.refusal import MESSAGES, Refusal, invalid, missing, not_found
 
 _STATES = {
@@ -37,6 +37,8 @@ def replace(desk: Desk, call: Call) -> Answer:
     """PUT /orders/{specifier}: cancel and create in one."""
     order = _waiting(desk, call)
     ticket = read_ticket(call.body, desk.exchange.instruments, desk.book.trades)
+    if ticket.kind is OrderKind.MARKET:
+        raise invalid("order.type", "A market order waits for nothing and so replaces nothing")
     if ticket.extensions is None:
         ticket = changed(ticket, extensions=order.extensions)
     entries = desk.exchange.replace(order, ticket, call.request_id)
@@ -68,6 +70,8 @@ def extend(desk: Desk, call: Call) -> Answer:
     of_trade = read_extensions(call.body, "tradeClientExtensions")
     if own is None and of_trade is None:
         raise missing("clientExtensions")
+    check_words(own, "CLIENT_ORDER", desk.order(f"@{own.id}") not in (None, order) if own else False)
+    check_words(of_trade, "CLIENT_TRADE", False)
     batch = desk.exchange.record(call.request_id)
     made = batch.add(
         OrderExtended,
@@ -94,19 +98,15 @@ def listing(desk: Desk, call: Call) -> Answer:
     states = _STATES.get(call.query.get("state", "PENDING"))
     if states is None:
         raise invalid("state")
-    count = whole(call.query, "count", LIST_DEFAULT, LIST_MAX)
-    before, instrument = number(call.query, "beforeID"), call.query.get("instrument")
-    ids = call.query["ids"].split(",") if call.query.get("ids") else None
+    asked = listed(desk, call)
     found = [
         order
         for order in reversed(desk.book.orders.values())
-        if order.state in states
-        and (instrument is None or order.ticket.instrument == instrument)
-        and (before is None or int(order.order_id) < before)
-        and (ids is None or order.order_id in ids)
+        if order.state in states and asked.has(order.order_id, order.ticket.instrument)
     ]
-    rows = [call.renderer.order(order) for order in found[:count]]
-    return Answer(body={"orders": rows, "lastTransactionID": desk.last_id})
+    rows = [call.renderer.order(order) for order in found[: asked.count]]
+    link = asked.link(call, "orders", [order.order_id for order in found])
+    return Answer(body={"orders": rows, "lastTransactionID": desk.last_id}, link=link)
 
 
 def pending(desk: Desk, call: Call) -> Answer:
@@ -125,7 +125,7 @@ def _waiting(desk: Desk, call: Call) -> Order:
     batch = desk.exchange.record(call.request_id)
     made = batch.add(
         CancelRefused,
-        order_id=None if by_client or not specifier.isdigit() else specifier,
+        order_id=specifier if NUMBER.fullmatch(specifier) else None,
         client_order_id=specifier[1:] if by_client else None,
         reject_reason="ORDER_DOESNT_EXIST",
     )

@@ -1,7 +1,7 @@
 """I am the price desk: instruments, prices and candles.
 I may import the simulated venue, desk, candles, refusal and text.
 I must not change anything.
-My tests are in tests/contract/test_venue.py and tests/unit/venue/test_candles.py.
+My tests are in tests/unit/venue: test_candles.py; and in tests/contract/test_venue.py.
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,12 @@ from engine.venue.candles import (
     Wanted,
     length_ns,
 )
-from engine.venue.desk import Answer, Call, Desk
+from engine.venue.desk import Answer, Call, Desk, whole
+from engine.venue.reading import NUMBER
 from engine.venue.refusal import Refusal, invalid, missing
 from engine.venue.text import Dates, price, read_date
 
+HOURS = 24
 _TRUE, _FALSE = "true", "false"
 
 
@@ -98,6 +100,7 @@ def wanted_candles(desk: Desk, call: Call) -> Wanted:
         from_ns=from_ns,
         to_ns=to_ns,
         include_first=flag(query, "includeFirst", default=True),
+        smooth=flag(query, "smooth", default=False),
         alignment=_alignment(query),
     )
 
@@ -111,27 +114,21 @@ def price_letters(query: Mapping[str, str]) -> str:
 
 
 def candles_answer(desk: Desk, wanted: Wanted, found: list[Candle], query: Mapping[str, str], dates: Dates) -> Answer:
-    """Write candles; `smooth` lets each open where the one before closed."""
-    letters, smooth = price_letters(query), flag(query, "smooth", default=False)
-    instrument = desk.exchange.instruments[wanted.instrument]
-    rows = [
-        _row(instrument, candle, before if smooth else None, letters, dates)
-        for candle, before in zip(found, [None, *found], strict=False)
-    ]
+    """Write candles with the prices that are asked for."""
+    letters, instrument = price_letters(query), desk.exchange.instruments[wanted.instrument]
+    rows = [_row(instrument, candle, letters, dates) for candle in found]
     return Answer(
         body={"instrument": wanted.instrument, "granularity": wanted.granularity, "candles": rows},
     )
 
 
-def _row(instrument: Instrument, candle: Candle, before: Candle | None, letters: str, dates: Dates) -> dict[str, Any]:
+def _row(instrument: Instrument, candle: Candle, letters: str, dates: Dates) -> dict[str, Any]:
     row: dict[str, Any] = {
         "complete": candle.complete,
         "volume": candle.volume,
         "time": dates(candle.open_ns),
     }
     bid, ask = candle.bid, candle.ask
-    if before is not None:
-        bid, ask = (before.bid[3], *bid[1:]), (before.ask[3], *ask[1:])
     mid = tuple((one + other) / 2 for one, other in zip(bid, ask, strict=True))
     for letter, name, values in (("B", "bid", bid), ("M", "mid", mid), ("A", "ask", ask)):
         if letter in letters:
@@ -140,14 +137,7 @@ def _row(instrument: Instrument, candle: Candle, before: Candle | None, letters:
 
 
 def _count(query: Mapping[str, str]) -> int | None:
-    text = query.get("count")
-    if text is None:
-        return None
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise invalid("count")
-    if int(text) > COUNT_MAX:
-        raise Refusal(400, "Maximum value for 'count' exceeded")
-    return int(text)
+    return whole(query, "count", COUNT_DEFAULT, COUNT_MAX) if "count" in query else None
 
 
 def _moment(query: Mapping[str, str], name: str, now_ns: int) -> int | None:
@@ -165,7 +155,7 @@ def _moment(query: Mapping[str, str], name: str, now_ns: int) -> int | None:
 def _alignment(query: Mapping[str, str]) -> Alignment:
     hour, zone = query.get("dailyAlignment", "17"), query.get("alignmentTimezone", "America/New_York")
     weekday = query.get("weeklyAlignment", "Friday")
-    if not hour.isascii() or not hour.isdigit() or int(hour) > 23:
+    if not NUMBER.fullmatch(hour) or int(hour) >= HOURS:
         raise invalid("dailyAlignment")
     if weekday not in DAYS_OF_WEEK:
         raise invalid("weeklyAlignment")

@@ -1,7 +1,7 @@
 """I am refusals: answers that are errors, in OANDA's words and statuses.
 I may import nothing of the engine.
 I must not carry a token.
-My tests are in tests/unit/venue/test_server.py.
+My tests are in tests/unit/venue: test_malformed.py; and in tests/contract/test_venue.py.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """I am the rendering of the account's log, orders and trades as OANDA writes them.
 I may import the domain, the simulated venue and text.
 I must not decide anything; what is not in the books is not in my answers.
-My tests are in tests/contract/test_venue.py and tests/unit/venue/test_rendering.py.
+My tests are in tests/unit/venue: test_lists.py and test_prices_by_hand.py; and in tests/contract/test_venue.py.
 """
 
 from collections.abc import Mapping
@@ -94,7 +94,7 @@ class Renderer:
         if ticket.kind.is_dependent:
             shown = None if ticket.kind is OrderKind.TRAILING_STOP else trigger
             return _given(
-                tradeID=ticket.trade_id,
+                **_trade_of(ticket),
                 price=self._price(ticket, shown),
                 distance=self._price(ticket, ticket.distance),
                 timeInForce=ticket.time_in_force.value,
@@ -255,9 +255,15 @@ def _number(transaction_id: int | None) -> str | None:
     return None if transaction_id is None else str(transaction_id)
 
 
+def _trade_of(ticket: Ticket) -> Row:
+    """Name the trade that an order closes; one that was not found keeps the name that the client gave it."""
+    named = ticket.trade_id or ""
+    return {"clientTradeID": named[1:]} if named.startswith("@") else {"tradeID": named}
+
+
 def _close_out(ticket: Ticket) -> Row:
     if ticket.close_out is CloseOut.TRADE:
-        return {"tradeClose": {"tradeID": ticket.trade_id, "units": ticket.close_units}}
+        return {"tradeClose": _trade_of(ticket) | {"units": ticket.close_units}}
     if ticket.close_out is CloseOut.POSITION:
         side = "longPositionCloseout" if ticket.units < 0 else "shortPositionCloseout"
         return {side: {"instrument": ticket.instrument, "units": ticket.close_units}}

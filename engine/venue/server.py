@@ -1,7 +1,7 @@
 """I am the server: who may come in, which handler answers, and how answers go out.
 I may import starlette, the handlers and refusal.
 I must not know the account's business; nor let a request without the token see anything.
-My tests are in tests/unit/venue/test_server.py and tests/contract/test_venue.py.
+My tests are in tests/unit/venue: test_malformed.py; and in tests/contract/test_venue.py.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import orjson
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -32,8 +33,11 @@ ACCOUNT_PATTERN = re.compile(r"\d+-\d+-\d+-\d+")
 # What reaches further back than this is read beside the loop, from a market of its own: making old days takes time.
 RECENT_NS = 24 * 3_600_000_000_000
 _SPELLINGS = {
-    name.lower(): name for name in (b"RequestID", b"Content-Type", b"Content-Length", b"Location", b"Connection")
+    name.lower(): name
+    for name in (b"RequestID", b"Content-Type", b"Content-Length", b"Location", b"Connection", b"Link", b"Allow")
 }
+METHOD_NOT_ALLOWED = 405
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9a-f:]+\](:[0-9]{1,5})?")
 FIRST_REQUEST_ID = 24_000_000_000_000_000
 
 _HERE = "/v3/accounts/{account}"
@@ -70,7 +74,8 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
 CANDLES = ("/v3/instruments/{instrument}/candles", f"{_HERE}/instruments/{{instrument}}/candles")
 PRICE_STREAM = f"{_HERE}/pricing/stream"
 TRANSACTION_STREAM = f"{_HERE}/transactions/stream"
-_TEMPLATES = tuple(dict.fromkeys((*CANDLES, PRICE_STREAM, TRANSACTION_STREAM, *(template for _, template in HANDLERS))))
+_GET_ONLY = (*CANDLES, PRICE_STREAM, TRANSACTION_STREAM)
+_TEMPLATES = tuple(dict.fromkeys((*_GET_ONLY, *(template for _, template in HANDLERS))))
 
 
 class VenueApp:
@@ -84,25 +89,38 @@ class VenueApp:
         self._archive_free = asyncio.Lock()
         self._heartbeat_s = heartbeat_s
         self._request_ids = count(FIRST_REQUEST_ID)
+        # What no handler foresaw is answered there, and then raised for the server to log.
+        self._guarded = ServerErrorMiddleware(self._serve, handler=unexpected)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
         request_id = str(next(self._request_ids))
+        scope["request_id"] = request_id
         try:
-            response = await self._respond(Request(scope, receive), request_id)
+            await self._guarded(scope, receive, _as_oanda_writes(send, request_id.encode()))
+        except asyncio.CancelledError:
+            if not self._desk.market.is_closed:
+                raise  # at the end the server gives up on streams that nobody reads; that is no error
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await self._respond(Request(scope, receive), scope["request_id"])
         except Refusal as refusal:
             response = _json(refusal.status, refusal.body)
+            if refusal.status == METHOD_NOT_ALLOWED:
+                response.headers["Allow"] = ", ".join(_methods(_found(scope)[0]))
         except ClientDisconnect:
             return
-        response.headers["RequestID"] = request_id
-        await response(scope, receive, _with_oandas_spelling(send))
+        await response(scope, receive, send)
 
     async def _respond(self, request: Request, request_id: str) -> Response:
         self._check_token(request)
-        template, path = _found(request)
+        template, path = _found(request.scope)
         self._check_account(path)
+        if request.method not in _methods(template):
+            raise Refusal(METHOD_NOT_ALLOWED, f"Method {request.method} is not allowed here")
         self._desk.market.begin()
         dates = _dates(request)
         renderer = Renderer(self._desk.account_id, self._desk.exchange.instruments, dates)
@@ -112,7 +130,7 @@ class VenueApp:
             query=dict(request.query_params),
             body=body,
             request_id=request_id,
-            base_url=f"{request.url.scheme}://{request.url.netloc}",
+            base_url=_base_url(request),
             renderer=renderer,
         )
         self._desk.market.advance()
@@ -127,15 +145,15 @@ class VenueApp:
             return _stream(price_lines(self._desk, names, dates, self._heartbeat_s, snapshot=snapshot))
         if method == "GET" and template == TRANSACTION_STREAM:
             return _stream(transaction_lines(self._desk, call.renderer, self._heartbeat_s))
-        handler = HANDLERS.get((method, template))
-        if handler is None:
-            raise Refusal(405, f"Method {method} is not allowed here")
-        answer = handler(self._desk, call)
+        answer = HANDLERS[method, template](self._desk, call)
         if method != "GET":
             self._desk.market.announce()
         response = _json(answer.status, answer.body)
+        here = f"{call.base_url}/v3/accounts/{self._desk.account_id}"
         if answer.location:
-            response.headers["Location"] = f"{call.base_url}/v3/accounts/{self._desk.account_id}/{answer.location}"
+            response.headers["Location"] = f"{here}/{answer.location}"
+        if answer.link:
+            response.headers["Link"] = f'<{here}/{answer.link}>; rel="next"'
         return response
 
     async def _candles(self, call: Call, dates: Dates) -> Response:
@@ -151,7 +169,7 @@ class VenueApp:
         return _json(200, quotes.candles_answer(self._desk, wanted, found, call.query, dates).body)
 
     def _check_length(self, wanted: Wanted) -> None:
-        if length_ns(wanted.granularity) < self._recent.finest.ns:
+        if length_ns(wanted.granularity) % self._recent.finest.ns:
             raise invalid("granularity", f"The bars of this venue are of {self._recent.finest}")
 
     def _check_token(self, request: Request) -> None:
@@ -167,12 +185,20 @@ class VenueApp:
             raise Refusal(403, FORBIDDEN)
 
 
-def _with_oandas_spelling(send: Send) -> Send:
-    """Write header names as OANDA does: they mean the same in any case, but clients that look them up may not know."""
+async def unexpected(request: Request, error: Exception) -> Response:
+    """Answer in JSON whatever went wrong; what it was stands in the log only. The server hangs up after it."""
+    response = _json(500, {"errorMessage": "The venue failed to answer this request; its log says why"})
+    response.headers["Connection"] = "close"
+    return response
+
+
+def _as_oanda_writes(send: Send, request_id: bytes) -> Send:
+    """Number every answer, and write header names as OANDA does: clients that look them up may mind the case."""
 
     async def spelled(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [(_SPELLINGS.get(name, name), value) for name, value in message["headers"]]
+            headers = [*message["headers"], (b"requestid", request_id)]
+            message["headers"] = [(_SPELLINGS.get(name, name), value) for name, value in headers]
         await send(message)
 
     return spelled
@@ -186,10 +212,21 @@ def _reach_ns(wanted: Wanted, now_ns: int) -> int:
     return now_ns - (wanted.to_ns or now_ns) + span_ns
 
 
-def _found(request: Request) -> tuple[str, dict[str, str]]:
+def _methods(template: str) -> list[str]:
+    return ["GET"] if template in _GET_ONLY else [method for method, known in HANDLERS if known == template]
+
+
+def _base_url(request: Request) -> str:
+    """Name this venue as the client named it, or by its own address where that is no host."""
+    host = request.headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        host = ":".join(str(part) for part in request.scope["server"])
+    return f"http://{host}"
+
+
+def _found(scope: Scope) -> tuple[str, dict[str, str]]:
     """Find the template of a path; its parts are decoded one by one, because a client's id may hold a slash."""
-    raw = request.scope.get("raw_path") or request.url.path.encode()
-    parts = raw.decode("ascii").split("?")[0].split("/")
+    parts = scope["raw_path"].decode("ascii", "replace").split("?")[0].split("/")
     for template in _TEMPLATES:
         wanted = template.split("/")
         if len(wanted) == len(parts) and all(
@@ -208,11 +245,17 @@ def _dates(request: Request) -> Dates:
 
 
 async def _body(request: Request) -> Mapping[str, Any]:
-    if request.method == "GET":
-        return {}
-    if int(request.headers.get("content-length") or 0) > BODY_MAX:
-        raise Refusal(413, f"The request body is longer than {BODY_MAX} bytes")
-    return read_body(await request.body())
+    return {} if request.method == "GET" else read_body(await whole_body(request))
+
+
+async def whole_body(request: Request) -> bytes:
+    """Take a body in, but no more than a client of this protocol could need."""
+    data = bytearray()
+    async for part in request.stream():
+        data += part
+        if len(data) > BODY_MAX:
+            raise Refusal(413, f"The request body is longer than {BODY_MAX} bytes")
+    return bytes(data)
 
 
 def _json(status: int, body: Mapping[str, Any]) -> Response:

@@ -1,7 +1,7 @@
 """I am the streams: prices and transactions as lines of JSON that never end.
 I may import the simulated venue, desk, rendering and text.
 I must not replay: a stream begins at the moment it was opened.
-My tests are in tests/contract/test_venue.py.
+My tests are in tests/unit/venue: test_streams.py; and in tests/contract/test_venue.py.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ async def price_lines(
     sent: dict[str, Quote] = {} if snapshot else {name: desk.exchange.quotes[name] for name in names}
     free_s = dict.fromkeys(names, 0.0)
     beat_s = loop.time() + heartbeat_s
-    while True:
+    while not desk.market.is_closed:
         now_s = loop.time()
         for name in names:
             quote = desk.exchange.quotes[name]
@@ -45,7 +45,7 @@ async def transaction_lines(desk: Desk, renderer: Renderer, heartbeat_s: float) 
     """Yield a heartbeat at once and every few seconds, and each transaction that is made from now on."""
     loop = asyncio.get_running_loop()
     seen, beat_s = desk.book.last_id, loop.time()
-    while True:
+    while not desk.market.is_closed:
         for entry in desk.book.since(seen):
             seen = entry.id
             yield _line(renderer.transaction(entry))

@@ -17,9 +17,13 @@ from engine.domain.market import NS_PER_S
 Dates = Callable[[int], str]
 MONEY = Decimal("0.0001")
 FACTOR = Decimal("0.000000000001")
-_DECIMAL = re.compile(r"-?\d{1,20}(\.\d{1,12})?")
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:\d\d)?")
-_UNIX = re.compile(r"(\d{1,11})(?:\.(\d{1,9}))?")
+# Wide enough for what a client's binary fraction prints, narrow enough for 28 digits of reckoning with it.
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,20})?")
+_EXPONENT_MAX = 30
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:\d\d)?", re.ASCII)
+_UNIX = re.compile(r"(\d{1,11})(?:\.(\d{1,9}))?", re.ASCII)
+# The first second of the year 10000, which no RFC 3339 date can name.
+_END_S = 253_402_300_800
 
 
 @lru_cache(maxsize=4096)
@@ -40,7 +44,10 @@ def unix(ts_ns: int) -> str:
 
 
 def read_date(text: str) -> int | None:
-    """Read either form, or None; a date without a zone is New York's, as OANDA was seen to read it."""
+    """Read either form, or None; a date without a zone is New York's, as OANDA was seen to read it.
+
+    Dates before 1970 are taken for its first moment: nothing here is as old.
+    """
     found = _UNIX.fullmatch(text)
     if found is not None:
         return int(found[1]) * NS_PER_S + _fraction(found[2])
@@ -53,7 +60,10 @@ def read_date(text: str) -> int | None:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=NEW_YORK)
-    return int(moment.timestamp()) * NS_PER_S + _fraction(found[2])
+    second = int(moment.timestamp())
+    if second < 0:
+        return 0
+    return second * NS_PER_S + _fraction(found[2]) if second < _END_S else None
 
 
 def _fraction(digits: str | None) -> int:
@@ -89,5 +99,10 @@ def read_decimal(value: object) -> Decimal | None:
     """Read a decimal from text or from a JSON number; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         return None
-    text = str(value) if not isinstance(value, Decimal) else f"{value:f}"
+    if isinstance(value, Decimal):
+        if not value.is_finite() or abs(int(value.as_tuple().exponent)) > _EXPONENT_MAX:
+            return None  # written out it might fill the memory
+        text = f"{value:f}"
+    else:
+        text = str(value)
     return Decimal(text) if _DECIMAL.fullmatch(text) else None

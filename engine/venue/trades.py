@@ -1,7 +1,7 @@
 """I am the trade desk: close trades and positions, and set what waits to close them.
 I may import the simulated venue, desk, reading and refusal.
 I must not change the books but through the exchange.
-My tests are in tests/contract/test_venue.py.
+My tests are in tests/unit/venue: test_lists.py and test_prices_by_hand.py; and in tests/contract/test_venue.py.
 """
 
 from decimal import Decimal
@@ -12,10 +12,11 @@ from msgspec.structs import replace
 from engine.adapters.sim.book import Order, Trade
 from engine.adapters.sim.entries import OrderEnded, OrderFilled, OrderMade, OrderRefused, TradeExtended
 from engine.adapters.sim.ticket import CloseOut, Extensions, OrderKind, PositionFill, Ticket, TimeInForce
-from engine.venue.desk import LIST_DEFAULT, LIST_MAX, Answer, Call, Desk, number, whole
-from engine.venue.reading import dependent_ticket, read_extensions, read_units
-from engine.venue.refusal import MESSAGES, Refusal, invalid, missing, not_found
+from engine.venue.desk import Answer, Call, Desk, listed
+from engine.venue.reading import check_words, dependent_ticket, read_extensions, read_units
+from engine.venue.refusal import Refusal, invalid, missing, not_found
 
+_NO_POSITION = "CLOSEOUT_POSITION_DOESNT_EXIST"
 _DEPENDENT = (
     ("takeProfit", OrderKind.TAKE_PROFIT),
     ("stopLoss", OrderKind.STOP_LOSS),
@@ -28,7 +29,7 @@ def close(desk: Desk, call: Call) -> Answer:
     units = read_units(call.body, "units") or "ALL"
     trade = desk.trade(call.path["trade"])
     if trade is None or not trade.units:
-        ticket = _closing("", Decimal(0), CloseOut.TRADE, str(units), call.path["trade"].lstrip("@"))
+        ticket = _closing("", Decimal(0), CloseOut.TRADE, str(units), call.path["trade"])
         entries = desk.exchange.refuse(ticket, CloseOut.TRADE.value, "TRADE_DOESNT_EXIST", call.request_id)
         raise desk.rejected(call, entries, status=404) or not_found("NO_SUCH_TRADE", desk.book.last_id)
     size = abs(trade.units) if units == "ALL" else Decimal(units)
@@ -98,9 +99,13 @@ def _dependents_answer(
 def extend(desk: Desk, call: Call) -> Answer:
     """PUT /trades/{specifier}/clientExtensions."""
     trade = desk.known_trade(call.path["trade"])
+    if not trade.units:
+        raise not_found("NO_SUCH_TRADE", desk.book.last_id)
     words = read_extensions(call.body, "clientExtensions")
     if words is None:
         raise missing("clientExtensions")
+    other = desk.trade(f"@{words.id}") if words.id is not None else None
+    check_words(words, "CLIENT_TRADE", other is not None and other is not trade and bool(other.units))
     batch = desk.exchange.record(call.request_id)
     made = batch.add(TradeExtended, trade_id=trade.trade_id, client_trade_id=trade.client_trade_id, extensions=words)
     trade.extensions = (trade.extensions or Extensions()).changed(words)
@@ -119,18 +124,15 @@ def listing(desk: Desk, call: Call) -> Answer:
     state = call.query.get("state", "OPEN")
     if state not in ("OPEN", "CLOSED", "CLOSE_WHEN_TRADEABLE", "ALL"):
         raise invalid("state")
-    count = whole(call.query, "count", LIST_DEFAULT, LIST_MAX)
-    before, instrument = number(call.query, "beforeID"), call.query.get("instrument")
-    ids = call.query["ids"].split(",") if call.query.get("ids") else None
+    asked = listed(desk, call)
     found = [
         trade
         for trade in reversed(desk.book.trades.values())
         if (state == "ALL" or state == ("OPEN" if trade.units else "CLOSED"))
-        and (instrument is None or trade.instrument.name == instrument)
-        and (before is None or int(trade.trade_id) < before)
-        and (ids is None or trade.trade_id in ids)
+        and asked.has(trade.trade_id, trade.instrument.name)
     ]
-    return _trades(desk, call, found[:count])
+    link = asked.link(call, "trades", [trade.trade_id for trade in found])
+    return replace(_trades(desk, call, found[: asked.count]), link=link)
 
 
 def open_trades(desk: Desk, call: Call) -> Answer:
@@ -174,35 +176,31 @@ def close_position(desk: Desk, call: Call) -> Answer:
             400, "The position closeout names no units", "CLOSEOUT_POSITION_INCOMPLETE_SPECIFICATION",
             {"lastTransactionID": desk.last_id},
         )  # fmt: skip
-    row: dict[str, Any] = {}
-    related: list[Any] = []
-    for side, units in sides:
-        entries = _close_side(desk, call, name, side, units)
-        row |= desk.outcome(call, entries, f"{side}Order")
-        related += entries
-    return Answer(body=row | desk.related(related))
+    # a netting account holds one side at most: of two that are named one is refused, and then nothing is closed
+    tickets = {side: _side_ticket(desk, name, side, units) for side, units in sides}
+    for side, (ticket, reason) in tickets.items():
+        if reason is not None:
+            refused = desk.exchange.refuse(ticket, CloseOut.POSITION.value, reason, call.request_id)
+            status = 404 if reason == _NO_POSITION else 400
+            raise desk.rejected(call, refused, f"{side}Order", status) or invalid(f"{side}Units")
+    ((side, (ticket, _)),) = tickets.items()
+    entries = desk.exchange.create(ticket, call.request_id, CloseOut.POSITION.value)
+    refusal = desk.rejected(call, entries, f"{side}Order")
+    if refusal:
+        raise refusal
+    return Answer(body=desk.outcome(call, entries, f"{side}Order"))
 
 
-def _close_side(desk: Desk, call: Call, name: str, side: str, units: str | Decimal | None) -> list[Any]:
+def _side_ticket(desk: Desk, name: str, side: str, units: str | Decimal | None) -> tuple[Ticket, str | None]:
+    """Make the order that closes one side, and say why it cannot be placed, if so."""
     held = desk.book.positions.get(name)
     is_long = side == "long"
     here = held.units if held is not None and (held.units > 0) == is_long else Decimal(0)
     size = abs(here) if units == "ALL" else Decimal(units or 0)
-    signed = -size if is_long else size
-    ticket = _closing(name, signed, CloseOut.POSITION, str(units))
+    ticket = _closing(name, -size if is_long else size, CloseOut.POSITION, str(units))
     if not here:
-        reason = "CLOSEOUT_POSITION_DOESNT_EXIST"
-    elif size > abs(here):
-        reason = "CLOSEOUT_POSITION_UNITS_EXCEED_POSITION_SIZE"
-    else:
-        entries = list(desk.exchange.create(ticket, call.request_id, CloseOut.POSITION.value))
-        refusal = desk.rejected(call, entries, f"{side}Order")
-        if refusal:
-            raise refusal
-        return entries
-    refused = desk.exchange.refuse(ticket, CloseOut.POSITION.value, reason, call.request_id)
-    status = 404 if not here else 400
-    raise desk.rejected(call, refused, f"{side}Order", status) or Refusal(status, MESSAGES.get(reason, reason), reason)
+        return ticket, _NO_POSITION
+    return ticket, "CLOSEOUT_POSITION_UNITS_EXCEED_POSITION_SIZE" if size > abs(here) else None
 
 
 def _closing(instrument: str, units: Decimal, why: CloseOut, written: str, trade_id: str | None = None) -> Ticket:

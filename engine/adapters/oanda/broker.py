@@ -6,16 +6,22 @@ My tests are in tests/unit/adapters/oanda/test_broker.py and tests/contract/test
 
 from collections.abc import Callable, Mapping, Sequence
 
-from engine.adapters.oanda.asking import ask
+from engine.adapters.oanda.asking import Asker
 from engine.adapters.oanda.http import OandaHttp, path_of
-from engine.adapters.oanda.outcomes import Refused, parse_create
+from engine.adapters.oanda.limits import Backoff
+from engine.adapters.oanda.outcomes import CreateOutcome, Refused, Rejected, parse_create
 from engine.adapters.oanda.parsing import AccountSummary, parse_summary
 from engine.adapters.oanda.reading import ParseFault
 from engine.adapters.oanda.rendering import market_order
-from engine.adapters.oanda.transaction_log import Heartbeat, parse_transaction_line, parse_transactions
+from engine.adapters.oanda.transaction_log import (
+    Heartbeat,
+    TransactionPage,
+    parse_transaction_line,
+    parse_transactions,
+)
 from engine.adapters.oanda.transactions import Unsupported
 from engine.domain.account import Account
-from engine.domain.error import HaltTrading
+from engine.domain.error import HaltTrading, KeelError, RetryLater
 from engine.domain.instrument import Instrument
 from engine.domain.order import OrderIntent
 from engine.domain.transaction import Fill, Transaction
@@ -24,7 +30,8 @@ from engine.ports import Answered, NotSent, Opening, SubmitOutcome, Unresolved
 # The log is read this often even while its stream is silent and healthy: the stream is only a hint.
 CHECK_S = 10.0
 POLL_S = 1.0
-KEY_REFUSED = (401, 403)
+KEY_REFUSED, NOT_FOUND, NO_SUCH_METHOD = (401, 403), 404, 405
+_SAID_MAX = 200
 
 
 class OandaBroker:
@@ -39,8 +46,10 @@ class OandaBroker:
         summary: AccountSummary,
         instruments: Mapping[str, Instrument],
         monotonic_s: Callable[[], float],
+        backoff: Backoff,
     ) -> None:
         self._http = http
+        self._asker = Asker(http, monotonic_s, backoff)
         self._id = summary.account_id
         self._instruments = instruments
         self._monotonic_s = monotonic_s
@@ -50,6 +59,7 @@ class OandaBroker:
         self.is_streaming: Callable[[], bool] = lambda: False
         self._read_s = float("-inf")
         self._trades: dict[str, str] = {}
+        self._mistake = ""
 
     def opening(self) -> Opening:
         """Return where the books of a session begin."""
@@ -57,7 +67,7 @@ class OandaBroker:
 
     def account(self) -> Account:
         """Return the account as OANDA sees it; raises RetryLater or HaltTrading."""
-        return ask(self._http, path_of("accounts", self._id, "summary"), parse_summary).account
+        return self._asker.ask(path_of("accounts", self._id, "summary"), parse_summary).account
 
     def instruments(self) -> Mapping[str, Instrument]:
         """Return the tradeable instruments by name, as OANDA described them when we connected."""
@@ -71,72 +81,124 @@ class OandaBroker:
         """
         body = market_order(intent, self._instruments[intent.instrument])
         outcome = self._http.post(path_of("accounts", self._id, "orders"), body)
-        if isinstance(outcome, NotSent | Unresolved):
+        if isinstance(outcome, NotSent):
+            return outcome
+        # Whatever came back, the log is the place to look, now.
+        self._read_s = float("-inf")
+        self._asker.at_once()
+        if isinstance(outcome, Unresolved):
             return outcome
         if outcome.status in KEY_REFUSED:
             raise HaltTrading(f"OANDA refused an order: HTTP {outcome.status}, the key or the account is wrong.")
+        if outcome.status == NO_SUCH_METHOD:
+            raise HaltTrading("OANDA did not understand an order: HTTP 405, it takes no orders at this address.")
         made = parse_create(outcome.status, outcome.body)
         if isinstance(made, ParseFault):
             return Unresolved(reason=made.reason)
         if isinstance(made, Refused):
-            raise HaltTrading(f"OANDA did not understand an order: {made.message or f'HTTP {outcome.status}'}")
-        last_id = made.last_transaction_id or self._hinted_id
-        self.hint(last_id)
-        return Answered(last_transaction_id=last_id)
+            return _refused(made, outcome.status)
+        return self._answered(made)
 
     def transactions_since(self, transaction_id: int) -> Sequence[Transaction]:
         """Return every transaction after this id, in id order; raises RetryLater or HaltTrading.
 
-        Nothing is asked while the stream says that there is nothing new, or when it was asked a moment ago.
+        Nothing is asked while the stream says that there is nothing new, or when it was asked a moment ago. What
+        comes before a transaction that cannot be booked is returned; the call after that raises.
         """
-        if self._hinted_id <= transaction_id and self._monotonic_s() - self._read_s < self._patience_s:
-            return ()
-        found: list[Transaction] = []
-        last_id = transaction_id
-        while True:
-            path = path_of("accounts", self._id, "transactions", "sinceid", id=str(last_id))
-            page = ask(self._http, path, lambda body: parse_transactions(body, self._trades))
-            found += self._checked(page.transactions)
-            if page.last_transaction_id < last_id:
-                raise HaltTrading(
-                    f"OANDA's newest transaction is {page.last_transaction_id}, ours is {last_id}: "
-                    "the account was reset, or it is another one."
-                )
-            if not page.transactions:
-                break
-            last_id = page.transactions[-1].transaction_id
-            if last_id >= page.last_transaction_id:
-                break
-        self._read_s = self._monotonic_s()
-        self.hint(last_id)
+        is_due = self._hinted_id > transaction_id or self._monotonic_s() - self._read_s >= self._patience_s
+        found = self._read_log(transaction_id) if is_due else []
+        if self._mistake and not found:
+            raise HaltTrading(self._mistake)
         return found
 
     def hint(self, transaction_id: int) -> None:
         """Note that the log reaches this far; any thread may tell."""
         self._hinted_id = max(self._hinted_id, transaction_id)
 
-    def on_stream_line(self, line: bytes) -> None:
-        """Take a line of the transaction stream as a hint to read the log."""
+    def on_stream_line(self, line: bytes) -> bool:
+        """Take a line of the transaction stream as a hint to read the log; False when it cannot be read."""
         message = parse_transaction_line(line)
         if isinstance(message, ParseFault):
-            return
+            return False
         last_id = message.last_transaction_id if isinstance(message, Heartbeat) else message.transaction_id
         self.hint(last_id or 0)
+        return True
 
     @property
     def _patience_s(self) -> float:
         return CHECK_S if self.is_streaming() else POLL_S
 
-    def _checked(self, transactions: Sequence[Transaction | Unsupported]) -> list[Transaction]:
-        """Refuse what moves money in a way that we cannot book, and remember whose trades the log speaks of."""
-        known: list[Transaction] = []
-        for transaction in transactions:
-            if isinstance(transaction, Unsupported):
-                raise HaltTrading(transaction.reason)
-            if isinstance(transaction, Fill) and transaction.opened is not None:
-                self._trades[transaction.opened.trade_id] = transaction.instrument
-            if isinstance(transaction, Fill):
-                for part in transaction.closed:
-                    self._trades.pop(part.trade_id, None)
-            known.append(transaction)
-        return known
+    def _answered(self, made: CreateOutcome) -> Answered:
+        """Tell that the outcome is in the log; a number with too many decimals is our mistake, and halts after that."""
+        if isinstance(made, Rejected) and any(reason.endswith("PRECISION_EXCEEDED") for reason in made.reasons):
+            self._mistake = f"OANDA rejected an order for {', '.join(made.reasons)}: our rounding is wrong."
+        last_id = made.last_transaction_id or self._hinted_id
+        self.hint(last_id)
+        return Answered(last_transaction_id=last_id)
+
+    def _read_log(self, transaction_id: int) -> list[Transaction]:
+        """Read page after page; what was learnt of trades is kept only when all that was read is handed out."""
+        found: list[Transaction] = []
+        last_id, trades = transaction_id, dict(self._trades)
+        while True:
+            page = self._page(last_id, trades)
+            known, trouble = _bookable(page.transactions, last_id)
+            found += known
+            _follow(trades, known)
+            if trouble is not None and not found:
+                raise trouble
+            if known:
+                last_id = known[-1].transaction_id
+            if trouble is not None or not known or last_id >= page.last_transaction_id:
+                break
+        self._trades = trades
+        self._read_s = self._monotonic_s()
+        self.hint(page.last_transaction_id)
+        return found
+
+    def _page(self, last_id: int, trades: Mapping[str, str]) -> TransactionPage:
+        path = path_of("accounts", self._id, "transactions", "sinceid", id=str(last_id))
+        page = self._asker.ask(path, lambda body: parse_transactions(body, trades))
+        if page.last_transaction_id < last_id:
+            raise HaltTrading(
+                f"OANDA's newest transaction is {page.last_transaction_id}, ours is {last_id}: "
+                "the account was reset, or it is another one."
+            )
+        return page
+
+
+def _refused(made: Refused, status: int) -> Unresolved:
+    """Judge a refusal that names no transaction: raises HaltTrading, but "not found" does not mean "not done"."""
+    said = f", saying {made.message[:_SAID_MAX]!r}" if made.message else ""
+    if status == NOT_FOUND:
+        return Unresolved(reason=f"HTTP {status} without a transaction{said}")
+    raise HaltTrading(f"OANDA did not understand an order: HTTP {status}{said}.")
+
+
+def _bookable(
+    transactions: Sequence[Transaction | Unsupported], last_id: int
+) -> tuple[list[Transaction], KeelError | None]:
+    """Take what follows `last_id` without a hole and can be booked; and say why it ends, if it ends early."""
+    known: list[Transaction] = []
+    for transaction in transactions:
+        if transaction.transaction_id <= last_id:
+            continue
+        if transaction.transaction_id != last_id + 1:
+            return known, RetryLater(
+                f"OANDA's log shows transaction {transaction.transaction_id} before {last_id + 1}."
+            )
+        if isinstance(transaction, Unsupported):
+            return known, HaltTrading(transaction.reason)
+        known.append(transaction)
+        last_id = transaction.transaction_id
+    return known, None
+
+
+def _follow(trades: dict[str, str], transactions: Sequence[Transaction]) -> None:
+    """Remember of which instrument the open trades are: later transactions name the trade alone."""
+    for transaction in transactions:
+        if isinstance(transaction, Fill):
+            if transaction.opened is not None:
+                trades[transaction.opened.trade_id] = transaction.instrument
+            for part in transaction.closed:
+                trades.pop(part.trade_id, None)

@@ -1,7 +1,7 @@
 """I am the OANDA desk: one opened account with its broker, market data, and the streams that bring hints.
 I may import the domain, ports, redaction and what lies beside me.
 I must not fall back to another host, nor leave a thread behind once closed.
-My tests are in tests/contract/test_practice.py and tests/unit/adapters/oanda/test_opening.py.
+My tests are in tests/unit/adapters/oanda/test_desk.py and test_opening.py, and in tests/contract.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,13 +9,15 @@ from types import MappingProxyType
 
 import msgspec
 
+from engine.adapters.oanda.asking import Asker
 from engine.adapters.oanda.broker import OandaBroker
-from engine.adapters.oanda.http import PRICING_SILENCE_S, TRANSACTIONS_SILENCE_S, OandaHttp, path_of
+from engine.adapters.oanda.exchange import Deadlines
+from engine.adapters.oanda.http import DEADLINES, PRICING_SILENCE_S, TRANSACTIONS_SILENCE_S, OandaHttp, path_of
 from engine.adapters.oanda.limits import Backoff, Limits
 from engine.adapters.oanda.market_data import OandaMarketData
 from engine.adapters.oanda.opening import OpenedAccount, open_account, venue_time_ns
 from engine.adapters.oanda.watch import StreamWatch
-from engine.domain.error import Bug
+from engine.domain.error import Bug, ConfigError
 from engine.redaction import Secret
 
 REST_HOSTS: Mapping[str, str] = MappingProxyType({"practice": "https://api-fxpractice.oanda.com"})
@@ -24,11 +26,12 @@ RATE_SAMPLE_S = 0.25
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
-    """What the desk needs from outside: a clock that only goes forward, a wait, and a draw from 0 up to 1."""
+    """What the desk needs from outside: a clock that only goes forward, a wait, a draw from 0 up to 1, and patience."""
 
     monotonic_s: Callable[[], float]
     wait: Callable[[float], object]
     draw: Callable[[], float]
+    deadlines: Deadlines = DEADLINES
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,14 +63,20 @@ class OandaDesk:
         # orders have connections of their own, so that candles never hold one up
         self._orders = self._http(access.rest_url)
         self._sends_orders = sends_orders
-        self.opened: OpenedAccount = open_account(
-            self._orders, access.account_id, access.environment, sends_orders=sends_orders
-        )
+        try:
+            self.opened: OpenedAccount = open_account(
+                self._orders, access.account_id, access.environment, sends_orders=sends_orders
+            )
+        except ConfigError:
+            self._orders.close()
+            raise
         self._market = self._http(access.rest_url)
         self._streams = self._http(access.stream_url)
         self._watches: list[StreamWatch] = []
         self._data: OandaMarketData | None = None
-        self.broker = OandaBroker(self._orders, self.opened.summary, self.opened.instruments, means.monotonic_s)
+        self.broker = OandaBroker(
+            self._orders, self.opened.summary, self.opened.instruments, means.monotonic_s, self._backoff()
+        )
 
     def venue_time(self, instrument: str) -> tuple[int, float]:
         """Return the time of a venue on loopback and how fast it runs, in its seconds per second."""
@@ -80,8 +89,9 @@ class OandaDesk:
 
     def market_data(self, currency: str, now_ns: Callable[[], int], rate: float) -> OandaMarketData:
         """Make the market data of this account."""
+        asker = Asker(self._market, self._means.monotonic_s, self._backoff())
         self._data = OandaMarketData(
-            self._market, self._access.account_id, self.opened.instruments, currency, now_ns=now_ns, rate=rate
+            asker, self._access.account_id, self.opened.instruments, currency, now_ns=now_ns, rate=rate
         )
         return self._data
 
@@ -110,10 +120,16 @@ class OandaDesk:
             http.close()
 
     def _http(self, url: str) -> OandaHttp:
-        return OandaHttp(url, self._access.token, limits=self._limits, monotonic_s=self._means.monotonic_s)
+        means = self._means
+        return OandaHttp(
+            url, self._access.token, limits=self._limits, monotonic_s=means.monotonic_s, deadlines=means.deadlines
+        )
 
-    def _watch(self, path: str, silence_s: float, on_line: Callable[[bytes], None]) -> StreamWatch:
-        watch = StreamWatch(self._streams, path, silence_s, Backoff(self._means.draw), on_line)
+    def _backoff(self) -> Backoff:
+        return Backoff(self._means.draw)
+
+    def _watch(self, path: str, silence_s: float, on_line: Callable[[bytes], bool]) -> StreamWatch:
+        watch = StreamWatch(self._streams, path, silence_s, self._backoff(), on_line)
         self._watches.append(watch)
         watch.start()
         return watch

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from engine.adapters.oanda.messages import (
     BookBody,
     DependentMessage,
+    OrderBody,
     OrderMessage,
     OrdersBody,
     PositionMessage,
@@ -110,6 +111,11 @@ def parse_positions(body: bytes) -> tuple[TwoSidedPosition, ...] | ParseFault:
 def parse_orders(body: bytes) -> tuple[WorkingOrder, ...] | ParseFault:
     """Read a list of orders, in the order that it has (newest first)."""
     return read(body, OrdersBody, lambda message: tuple(_order(each) for each in message.orders), "list of orders")
+
+
+def parse_order(body: bytes) -> WorkingOrder | ParseFault:
+    """Read one order."""
+    return read(body, OrderBody, lambda message: _order(message.order), "order")
 
 
 def parse_order_book(body: bytes) -> OrderBook | ParseFault:

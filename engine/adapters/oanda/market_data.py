@@ -5,10 +5,10 @@ My tests are in tests/unit/adapters/oanda/test_market_data.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
-from engine.adapters.oanda.asking import ask
-from engine.adapters.oanda.http import OandaHttp, path_of
+from engine.adapters.oanda.asking import Asker
+from engine.adapters.oanda.http import path_of
 from engine.adapters.oanda.moments import rfc3339_text
 from engine.adapters.oanda.parsing import HOME_ITSELF, HomeRate, Price, Pricing, parse_bars, parse_pricing_line
 from engine.adapters.oanda.parsing import parse_pricing as parse_prices
@@ -33,7 +33,7 @@ class OandaMarketData:
 
     def __init__(
         self,
-        http: OandaHttp,
+        asker: Asker,
         account_id: str,
         instruments: Mapping[str, Instrument],
         currency: str,
@@ -41,7 +41,7 @@ class OandaMarketData:
         now_ns: Callable[[], int],
         rate: float = 1.0,
     ) -> None:
-        self._http = http
+        self._asker = asker
         self._id = account_id
         self._offered = instruments
         self._currency = currency
@@ -53,11 +53,12 @@ class OandaMarketData:
         self._newest_ns: dict[str, int] = {}
         self._home: dict[str, HomeRate] = {}
         self._streamed: dict[str, Price] = {}
-        self._given: dict[str, int] = {}
+        self._given: dict[str, Price] = {}
         self.is_streaming: Callable[[], bool] = lambda: False
         self._quotes_due_ns = 0
         self._rates_due_ns = 0
         self._bars_due_ns = 0
+        self._end_ns = 0
         self._attempt = 0
 
     def start(self, instruments: Sequence[str], granularity: Granularity) -> None:
@@ -69,14 +70,19 @@ class OandaMarketData:
         now_ns = self._now_ns()
         self._newest_ns = dict.fromkeys(self._names, now_ns - now_ns % granularity.ns - 2 * granularity.ns)
         self._quotes_due_ns = self._rates_due_ns = now_ns
-        self._await_next_bar(now_ns)
+        self._end_ns = now_ns - now_ns % self._step_ns
+        self._bars_due_ns = self._end_ns + self._step_ns
 
     def poll(self, now_ns: int) -> Sequence[Quote | Bar]:
         """Return quotes that are new, and the bars that OANDA has closed since the last time; raises RetryLater."""
-        bars = self._closed_bars(now_ns) if now_ns >= self._bars_due_ns else []
+        asks = now_ns >= self._bars_due_ns
+        bars = self._closed_bars(now_ns) if asks else []
         quotes = self._quotes(now_ns, afresh=bool(bars))
+        # Only now, when nothing can fail any more, are the bars given out: until then they are asked for again.
         for bar in bars:
             self._newest_ns[bar.instrument] = max(self._newest_ns[bar.instrument], bar.open_ts_ns)
+        if asks:
+            self._plan(now_ns)
         return [*quotes, *bars]
 
     def history(self, instrument: str, count: int) -> Sequence[Bar]:
@@ -88,15 +94,20 @@ class OandaMarketData:
         """Return when to look next: for quotes, or for a bar whose time is over."""
         return min(self._quotes_due_ns, self._bars_due_ns)
 
-    def on_stream_line(self, line: bytes) -> None:
-        """Take a price from the stream; any thread may bring one."""
+    def on_stream_line(self, line: bytes) -> bool:
+        """Take a price from the stream, unless a newer one came before; False when the line cannot be read."""
         message = parse_pricing_line(line)
-        if not isinstance(message, ParseFault | Heartbeat):
-            self._streamed[message.instrument] = message
+        if isinstance(message, ParseFault):
+            return False
+        if not isinstance(message, Heartbeat):
+            known = self._streamed.get(message.instrument)
+            if known is None or message.ts_ns >= known.ts_ns:
+                self._streamed[message.instrument] = message
+        return True
 
     def close(self) -> None:
-        """End the threads that ask."""
-        self._askers.shutdown(wait=False, cancel_futures=True)
+        """End the threads that ask; none of them is asking, because a poll waits for all that it has begun."""
+        self._askers.shutdown()
 
     def _quotes(self, now_ns: int, *, afresh: bool) -> list[Quote]:
         """Read prices from the stream while it lives; ask while it does not, and before every decision."""
@@ -107,17 +118,19 @@ class OandaMarketData:
             prices = tuple(self._streamed[name] for name in self._names if name in self._streamed)
         if now_ns >= self._quotes_due_ns:
             self._quotes_due_ns = now_ns + int(QUOTES_S * self._second_ns)
-        fresh = [
-            price for price in prices if self._given.get(price.instrument, -1) < price.ts_ns or not price.tradeable
-        ]
-        self._given |= {price.instrument: price.ts_ns for price in fresh}
-        return [quote for price in fresh if (quote := self._quote(price, now_ns)) is not None]
+        quotes: list[Quote] = []
+        for price in prices:
+            quote = self._quote(price, now_ns) if _is_news(price, self._given.get(price.instrument)) else None
+            if quote is not None:
+                self._given[price.instrument] = price
+                quotes.append(quote)
+        return quotes
 
     def _ask_prices(self, now_ns: int) -> tuple[Price, ...]:
         path = path_of(
             "accounts", self._id, "pricing", instruments=",".join(self._names), includeHomeConversions="true"
         )
-        pricing: Pricing = ask(self._http, path, parse_prices)
+        pricing: Pricing = self._asker.ask(path, parse_prices)
         self._home |= pricing.home
         for price in pricing.prices:
             if price.home is not None and price.quote_currency not in pricing.home:
@@ -130,17 +143,39 @@ class OandaMarketData:
         known = HOME_ITSELF if price.quote_currency == self._currency else self._home.get(price.quote_currency)
         return None if known is None or price.instrument not in self._names else price.quote(known, now_ns)
 
+    @property
+    def _step_ns(self) -> int:
+        """How often a bar may end: at multiples of an hour at most, whatever the alignment of longer bars."""
+        return min(self._granularity.ns, Granularity.H1.ns)
+
+    @property
+    def _late(self) -> list[str]:
+        """Name the instruments whose bar that ended last has not been given yet, if there was one."""
+        return [
+            name for name in self._names if self._newest_ns[name] + self._granularity.ns <= self._end_ns - self._step_ns
+        ]
+
     def _closed_bars(self, now_ns: int) -> list[Bar]:
-        """Ask for what was closed after the newest bar of each instrument, all at once; raises RetryLater."""
-        wanted = {name: self._askers.submit(self._newer, name) for name in self._names}
-        found = [bar for future in wanted.values() for bar in future.result()]
-        late = [name for name in self._names if not any(bar.instrument == name for bar in found)]
-        if late and self._attempt < len(RETRIES_S):
-            self._bars_due_ns = now_ns + int(RETRIES_S[self._attempt] * self._second_ns)
-            self._attempt += 1
-        else:
-            self._await_next_bar(now_ns)
+        """Ask for what was closed after the newest bar of each late instrument, all at once; raises RetryLater."""
+        end_ns = now_ns - now_ns % self._step_ns
+        if end_ns != self._end_ns:
+            self._end_ns, self._attempt = end_ns, 0
+        wanted = [self._askers.submit(self._newer, name) for name in self._late]
+        try:
+            found = [bar for future in wanted for bar in future.result()]
+        finally:
+            for future in wanted:
+                future.cancel()
+            wait(wanted)
         return sorted(found, key=lambda bar: (bar.close_ts_ns, self._names.index(bar.instrument)))
+
+    def _plan(self, now_ns: int) -> None:
+        """Look again soon while a bar is late, but never later than when the next one ends."""
+        self._bars_due_ns = self._end_ns + self._step_ns
+        if self._late and self._attempt < len(RETRIES_S):
+            soon_ns = now_ns + int(RETRIES_S[self._attempt] * self._second_ns)
+            self._bars_due_ns = min(soon_ns, self._bars_due_ns)
+            self._attempt += 1
 
     def _newer(self, name: str) -> Sequence[Bar]:
         """Ask for the bars after the newest one; one bar more than needed would do no harm, one less would."""
@@ -153,10 +188,11 @@ class OandaMarketData:
             "instruments", name, "candles",
             price="BA", granularity=self._granularity.value, includeFirst="true", **query,
         )  # fmt: skip
-        return ask(self._http, path, lambda body: parse_bars(body, name, self._granularity))
+        return self._asker.ask(path, lambda body: parse_bars(body, name, self._granularity))
 
-    def _await_next_bar(self, now_ns: int) -> None:
-        """Look again when the running bar's time is over: at multiples of an hour at most, longer bars hourly."""
-        step_ns = min(self._granularity.ns, Granularity.H1.ns)
-        self._bars_due_ns = now_ns - now_ns % step_ns + step_ns
-        self._attempt = 0
+
+def _is_news(price: Price, given: Price | None) -> bool:
+    """Say whether a price is newer than the one that was given, or says of the same moment that trading has ended."""
+    if given is None or price.ts_ns > given.ts_ns:
+        return True
+    return price.ts_ns == given.ts_ns and given.tradeable and not price.tradeable

@@ -292,6 +292,12 @@ class OrderMessage(Message, frozen=True, kw_only=True):
     client_extensions: Extensions | UnsetType = UNSET
 
 
+class OrderBody(Message, frozen=True, kw_only=True):
+    """One order."""
+
+    order: OrderMessage
+
+
 class OrdersBody(Message, frozen=True, kw_only=True):
     """Body of /orders and /pendingOrders."""
 

@@ -25,6 +25,7 @@ from engine.domain.instrument import Instrument
 from engine.ports import NotSent, Unresolved
 
 _T = TypeVar("_T")
+CHECK_LINE = "check the internet connection, OANDA's status page, and OANDA_LOOPBACK_URL if it is set"
 
 
 class OpenedAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +53,10 @@ def open_account(http: OandaHttp, account_id: str, environment: str, *, sends_or
         )
     summary = _asked(http, path_of("accounts", account_id, "summary"), parse_summary, environment)
     if sends_orders and summary.hedging_enabled:
-        raise ConfigError(f"Account {tail(account_id)} is a hedging account; Keel trades netting accounts only.")
+        raise ConfigError(
+            f"Account {tail(account_id)} is a hedging account; Keel trades netting accounts only, "
+            "choose another one in OANDA_ACCOUNT_ID."
+        )
     instruments = _asked(http, path_of("accounts", account_id, "instruments"), parse_instruments, environment)
     if sends_orders:
         _check_flat(http, account_id, environment)
@@ -82,7 +86,7 @@ def _check_flat(http: OandaHttp, account_id: str, environment: str) -> None:
 def _asked(http: OandaHttp, path: str, parse: Callable[[bytes], _T | ParseFault], environment: str) -> _T:
     outcome = http.get(path)
     if isinstance(outcome, NotSent | Unresolved):
-        raise ConfigError(f"OANDA ({environment}) cannot be reached: {outcome.reason}.")
+        raise ConfigError(f"OANDA ({environment}) cannot be reached: {outcome.reason}; {CHECK_LINE}.")
     judgement = judge(outcome)
     if judgement.verdict is Verdict.KEY_REFUSED:
         raise ConfigError(
@@ -90,8 +94,8 @@ def _asked(http: OandaHttp, path: str, parse: Callable[[bytes], _T | ParseFault]
             "check OANDA_TOKEN, OANDA_ACCOUNT_ID and OANDA_ENVIRONMENT: a token belongs to one environment."
         )
     if judgement.verdict is not Verdict.OK:
-        raise ConfigError(f"OANDA ({environment}) cannot be used now: {judgement.reason}")
+        raise ConfigError(f"OANDA ({environment}) cannot be used now: {judgement.reason.rstrip('.')}; {CHECK_LINE}.")
     parsed = parse(outcome.body)
     if isinstance(parsed, ParseFault):
-        raise ConfigError(f"OANDA ({environment}) answered what cannot be read: {parsed.reason}.")
+        raise ConfigError(f"OANDA ({environment}) answered what cannot be read: {parsed.reason}; {CHECK_LINE}.")
     return parsed

@@ -16,10 +16,10 @@ log = logging.getLogger("engine.oanda")
 
 
 class StreamWatch:
-    """Reads one stream until closed; `healthy` says that lines come."""
+    """Reads one stream until closed; `on_line` takes a line and says whether it could be read."""
 
     def __init__(
-        self, http: OandaHttp, path: str, silence_s: float, backoff: Backoff, on_line: Callable[[bytes], None]
+        self, http: OandaHttp, path: str, silence_s: float, backoff: Backoff, on_line: Callable[[bytes], bool]
     ) -> None:
         self._http = http
         self._path = path
@@ -34,8 +34,8 @@ class StreamWatch:
 
     @property
     def healthy(self) -> bool:
-        """Say whether the stream is connected and not silent."""
-        return self._healthy
+        """Say whether the stream is connected, not silent, and its newest line could be read."""
+        return self._healthy and self._thread.is_alive()
 
     def start(self) -> None:
         """Begin to read, in a thread of its own."""
@@ -56,13 +56,17 @@ class StreamWatch:
                 self._stream = stream = self._http.open_stream(self._path, self._silence_s)
             if self._stopping.is_set():
                 return
-            for line in stream:
-                if not self._healthy:
-                    self._healthy = True
-                    self._backoff.reset()
-                self._on_line(line.encode())
-            self._healthy = False
+            try:
+                self._follow(stream)
+            finally:
+                self._healthy = False
             end = stream.end
             if end is not None and end.kind is not StreamEndKind.CLOSED:
                 log.warning("stream ended: %s", end.reason, extra={"subsystem": "oanda"})
             self._stopping.wait(self._backoff.next_s())
+
+    def _follow(self, stream: LineStream) -> None:
+        for line in stream:
+            self._healthy = self._on_line(line.encode())
+            if self._healthy:
+                self._backoff.reset()
