@@ -6,6 +6,7 @@ My tests are in tests/unit/test_wiring.py.
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 
@@ -139,17 +140,18 @@ def _prepare_at_oanda(config: SessionConfig, settings: Settings) -> Prepared:
     predictor = models.load(config.model_id)
     means = Means(monotonic_s=monotonic_s, wait=pause, draw=random.random)
     desk = OandaDesk(_access(settings), means, sends_orders=config.mode is not Mode.PAPER)
-    try:
+    with ExitStack() as held:
+        held.callback(desk.close)
         config = _checked_at_oanda(config, desk)
         clock, rate = _clock(settings, desk, config.instruments[0])
         data: MarketData = desk.market_data(config.currency, clock.now_ns, rate)
         broker: Broker = desk.broker
         if config.mode is Mode.PAPER:
             data, broker = _on_paper(config, desk, data, clock.now_ns())
-        desk.listen(config.instruments)
-    except KeelError:
-        desk.close()
-        raise
+            desk.listen(tuple(broker.instruments()))
+        else:
+            desk.listen(config.instruments)
+        kept = held.pop_all()
     return Prepared(
         config=replace(config, speed=rate),
         clock=clock,
@@ -157,7 +159,7 @@ def _prepare_at_oanda(config: SessionConfig, settings: Settings) -> Prepared:
         broker=broker,
         predictor=predictor,
         instruments=broker.instruments(),
-        close=desk.close,
+        close=kept.close,
     )
 
 

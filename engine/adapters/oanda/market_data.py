@@ -164,9 +164,7 @@ class OandaMarketData:
         try:
             found = [bar for future in wanted for bar in future.result()]
         finally:
-            for future in wanted:
-                future.cancel()
-            wait(wanted)
+            wait(wanted)  # those that wait for their turn fail at once, because the asker holds them back
         return sorted(found, key=lambda bar: (bar.close_ts_ns, self._names.index(bar.instrument)))
 
     def _plan(self, now_ns: int) -> None:

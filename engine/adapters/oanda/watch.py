@@ -35,7 +35,7 @@ class StreamWatch:
     @property
     def healthy(self) -> bool:
         """Say whether the stream is connected, not silent, and its newest line could be read."""
-        return self._healthy and self._thread.is_alive()
+        return self._healthy
 
     def start(self) -> None:
         """Begin to read, in a thread of its own."""
