@@ -29,7 +29,6 @@ from engine.node import TradingNode
 from engine.snapshot import Snapshot
 from engine.store.export import write_trades_csv
 from engine.store.queries import connect_readonly
-from engine.venue.launch import VenueTerms, run_venue
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 export_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Write tables to files.")
@@ -120,6 +119,8 @@ def venue(
     control_port: Annotated[str, typer.Option(help="port for prices by hand; for tests only")] = "",
 ) -> int:
     """Serve a simulated account on loopback that OANDA v20 clients can trade on."""
+    from engine.venue.launch import VenueTerms, run_venue  # a web server, which no other command needs to load
+
     pace = _speed(speed, Mode.SANDBOX)
     if pace is None:
         raise ConfigError("--speed max is not possible for a venue; give a number of market seconds per second.")

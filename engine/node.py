@@ -364,6 +364,8 @@ class TradingNode:
                 break
             if self._is_new(queued[0].command_id):
                 taken.append(queued)
+            else:
+                _dropping_starts([queued])
         return taken
 
     def _is_new(self, command_id: str) -> bool:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+KEY_REFUSED = (401, 403)
 _TEXT_MAX = 200
 
 

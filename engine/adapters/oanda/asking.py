@@ -63,10 +63,25 @@ class Asker:
 
 def ask(http: OandaHttp, path: str, parse: Callable[[bytes], _T | ParseFault]) -> _T:
     """Read and parse, at once; raises as Asker.ask does."""
+    found, reason = _read(http, path, parse)
+    if found is None:
+        raise HaltTrading(f"OANDA refuses to be read: {reason}")
+    return found
+
+
+def ask_if_there(http: OandaHttp, path: str, parse: Callable[[bytes], _T | ParseFault]) -> _T | None:
+    """Read and parse what may not be there (None); raises as Asker.ask does."""
+    return _read(http, path, parse)[0]
+
+
+def _read(http: OandaHttp, path: str, parse: Callable[[bytes], _T | ParseFault]) -> tuple[_T | None, str]:
+    """Read and parse; nothing, and OANDA's words, where it knows no such thing."""
     outcome = http.get(path)
     if isinstance(outcome, NotSent | Unresolved):
         raise RetryLater(f"OANDA cannot be read: {outcome.reason}.")
     judgement = judge(outcome)
+    if judgement.verdict is Verdict.NOT_FOUND:
+        return None, judgement.reason
     if judgement.verdict is Verdict.RETRY_LATER:
         raise RetryLater(f"OANDA cannot be read: {judgement.reason}")
     if judgement.verdict is not Verdict.OK:
@@ -74,4 +89,4 @@ def ask(http: OandaHttp, path: str, parse: Callable[[bytes], _T | ParseFault]) -
     parsed = parse(outcome.body)
     if isinstance(parsed, ParseFault):
         raise RetryLater(f"OANDA cannot be read: {parsed.reason}.")
-    return parsed
+    return parsed, ""

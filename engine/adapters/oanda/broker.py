@@ -6,6 +6,7 @@ My tests are in tests/unit/adapters/oanda/test_broker.py and tests/contract/test
 
 from collections.abc import Callable, Mapping, Sequence
 
+from engine.adapters.oanda.answers import KEY_REFUSED
 from engine.adapters.oanda.asking import Asker
 from engine.adapters.oanda.http import OandaHttp, path_of
 from engine.adapters.oanda.limits import Backoff
@@ -30,7 +31,7 @@ from engine.ports import Answered, NotSent, Opening, SubmitOutcome, Unresolved
 # The log is read this often even while its stream is silent and healthy: the stream is only a hint.
 CHECK_S = 10.0
 POLL_S = 1.0
-KEY_REFUSED, NOT_FOUND, NO_SUCH_METHOD = (401, 403), 404, 405
+NOT_FOUND, NO_SUCH_METHOD = 404, 405
 _SAID_MAX = 200
 
 

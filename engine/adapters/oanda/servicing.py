@@ -9,19 +9,17 @@ from decimal import Decimal
 
 from msgspec import UNSET, UnsetType
 
-from engine.adapters.oanda.answers import Verdict, judge
-from engine.adapters.oanda.asking import Asker
+from engine.adapters.oanda.answers import KEY_REFUSED
+from engine.adapters.oanda.asking import Asker, ask_if_there
 from engine.adapters.oanda.holdings import WorkingOrder, parse_order
 from engine.adapters.oanda.http import OandaHttp, Outcome, path_of
 from engine.adapters.oanda.outcomes import Refused, parse_made
 from engine.adapters.oanda.parsing import AccountChanges, parse_changes
 from engine.adapters.oanda.reading import ParseFault
 from engine.adapters.oanda.rendering import dependent_orders, position_close, trade_close
-from engine.domain.error import HaltTrading, RetryLater
+from engine.domain.error import HaltTrading
 from engine.domain.instrument import Instrument
 from engine.ports import Answered, NotSent, SubmitOutcome, Unresolved
-
-KEY_REFUSED = (401, 403)
 
 
 class Servicing:
@@ -39,21 +37,7 @@ class Servicing:
         None proves nothing: OANDA finds waiting orders only, and a fresh one for half a second not even then
         (PROTOCOL sections 7.2 and 7.5).
         """
-        path = path_of("accounts", self._id, "orders", f"@{client_order_id}")
-        outcome = self._http.get(path)
-        if isinstance(outcome, NotSent | Unresolved):
-            raise RetryLater(f"OANDA cannot be read: {outcome.reason}.")
-        judgement = judge(outcome)
-        if judgement.verdict is Verdict.NOT_FOUND:
-            return None
-        if judgement.verdict is Verdict.RETRY_LATER:
-            raise RetryLater(f"OANDA cannot be read: {judgement.reason}")
-        if judgement.verdict is not Verdict.OK:
-            raise HaltTrading(f"OANDA refuses to be read: {judgement.reason}")
-        found = parse_order(outcome.body)
-        if isinstance(found, ParseFault):
-            raise RetryLater(f"OANDA cannot be read: {found.reason}.")
-        return found
+        return ask_if_there(self._http, path_of("accounts", self._id, "orders", f"@{client_order_id}"), parse_order)
 
     def close_trade(self, trade_id: str, instrument: str, units: Decimal | None = None) -> SubmitOutcome:
         """Close a trade, or `units` (a size above 0) of it."""
