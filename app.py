@@ -1,5 +1,5 @@
 """I am the front door: the web application around the console, and what happens when it starts and stops.
-I may import streamlit, starlette, plotly's files, node and parts.
+I may import streamlit, starlette, plotly's files, config, node and parts.
 I must not start a session.
 My tests are in tests/ui/test_app.py.
 """
@@ -7,6 +7,7 @@ My tests are in tests/ui/test_app.py.
 import asyncio
 import logging
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,10 +19,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Route
 
+from engine.config import load_settings
 from engine.domain.error import ConfigError
 from engine.node import THREAD_NAME, TradingNode
 from pages.parts.frame import age_s
-from pages.parts.guard import guarded
+from pages.parts.guard import guarded, loosened
 from pages.parts.preload import warm_up
 
 STOP_S_MAX = 10
@@ -31,9 +33,14 @@ PLOTLY_JS = str(files("plotly") / "package_data" / "plotly.min.js")
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, TradingNode]]:
     """Make the node before the first page and stop it after the last; a ConfigError refuses the start."""
+    if (options := loosened()) and load_settings().oanda_environment == "live":
+        raise ConfigError(f"The console does not serve a live account with changed options: {', '.join(options)}.")
     node = TradingNode.attach()
     if hasattr(signal, "SIGHUP"):  # closing the terminal would else end the process without stopping the session
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+    if node.settings.oanda_token:
+        sys.stdout.write(f"Unlock code of this console, for trading at OANDA: {node.unlock_code.text}\n")
+        sys.stdout.flush()
     warming = asyncio.create_task(asyncio.to_thread(warm_up))
     try:
         yield {"node": node}

@@ -1,7 +1,7 @@
 """I am the command line: `python -m engine …`, for people and scripts without a browser.
 I may import node, wiring, config and the store's export.
 I must not trade by another path than the console does: I start the same node.
-My tests are in tests/unit/test_cli.py and tests/unit/test_cli_session.py.
+My tests are in tests/unit/test_cli.py.
 """
 
 import json
@@ -20,10 +20,10 @@ from typer.exceptions import TyperException
 from engine import wiring
 from engine.config import Settings, configure_logging, load_settings
 from engine.domain.calendar import iso_utc
-from engine.domain.command import Mode, SessionConfig, StartSession, StopSession
+from engine.domain.command import Arming, Mode, SessionConfig, StartSession, StopSession
 from engine.domain.error import ConfigError, KeelError
 from engine.domain.event import SessionState
-from engine.domain.limits import limits_from_text
+from engine.domain.limits import limits_from_text, limits_named
 from engine.domain.market import Granularity
 from engine.node import TradingNode
 from engine.snapshot import Snapshot
@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 @app.command()
 def session(
-    mode: Annotated[str, typer.Option(help="sandbox, replay, paper or practice")] = "sandbox",
+    mode: Annotated[str, typer.Option(help="sandbox, replay, paper, practice or live")] = "sandbox",
     model: Annotated[
         str, typer.Option(help="model id, for example sma-cross, sma-cross:5/20, flat, starter")
     ] = "sma-cross",
@@ -74,6 +74,7 @@ def session(
     capital: Annotated[str, typer.Option(help="opening balance")] = "100000",
     currency: Annotated[str, typer.Option(help="currency of the account")] = "USD",
     limit: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, for example risk_per_trade_pct=0.25")] = None,
+    confirm: Annotated[str, typer.Option(help="mode live: TRADE LIVE and the account's last four digits")] = "",
     db: Annotated[Path | None, typer.Option(help="database file; default: console.sqlite in the data folder")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> int:
@@ -96,10 +97,12 @@ def session(
         limits=limits_from_text(limit or ()),
     )
     begun = time.monotonic()
-    prepared = wiring.prepare(config, settings)
+    prepared = wiring.prepare(config, settings, Arming(phrase=confirm, limits_set=limits_named(limit or ())))
     loaded = time.monotonic()
-    for imported in prepared.imported:
-        typer.echo(imported.summary(), err=True)
+    notes = [imported.summary() for imported in prepared.imported]
+    notes += filter(None, [wiring.advice(config, settings, db or settings.database_path)])
+    for note in notes:
+        typer.echo(note, err=True)
     final = _run(prepared, settings, db)
     result = _result(final, seconds=time.monotonic() - loaded, loading=loaded - begun)
     _show(result, as_json)

@@ -7,6 +7,9 @@ My tests are in tests/unit/test_config.py.
 import logging
 import os
 import re
+import shutil
+import stat
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -18,10 +21,11 @@ from dotenv import dotenv_values
 from engine.domain.error import ConfigError
 from engine.redaction import RedactionFilter, Secret
 
-_ENVIRONMENTS = ("practice",)
+_ENVIRONMENTS = ("practice", "live")
+_CONSENTS = ("no", "yes")
 _LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d{1,5}")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-_PREFIXES = ("KEEL_", "OANDA_")
+_PREFIXES = ("KEEL_", "OANDA_", "LIVE_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,7 @@ class Settings:
     models_dir: Path = field(default=Path("models"), metadata={"key": "KEEL_MODELS_DIR"})
     log_level: str = field(default="INFO", metadata={"key": "KEEL_LOG_LEVEL"})
     oanda_environment: str = field(default="practice", metadata={"key": "OANDA_ENVIRONMENT"})
+    live_trading: bool = field(default=False, metadata={"key": "LIVE_TRADING"})
     oanda_token: Secret = field(default=Secret(""), metadata={"key": "OANDA_TOKEN"})
     oanda_account_id: str = field(default="", metadata={"key": "OANDA_ACCOUNT_ID"})
     oanda_loopback_url: str = field(default="", metadata={"key": "OANDA_LOOPBACK_URL"})
@@ -59,7 +64,8 @@ class Settings:
 def load_settings(environment: Mapping[str, str] | None = None, env_file: Path = Path(".env")) -> Settings:
     """Read settings; the environment wins over the file.
 
-    Raises ConfigError that names every unknown KEEL_/OANDA_ key and every bad value at once.
+    Raises ConfigError that names every unknown KEEL_/OANDA_/LIVE_ key and every bad value at once. In environment live
+    the file must be readable by its owner alone and unknown to git.
     """
     given = dict(os.environ if environment is None else environment)
     merged = {**_file_values(env_file), **given}
@@ -72,6 +78,11 @@ def load_settings(environment: Mapping[str, str] | None = None, env_file: Path =
     environment_name = ours.get("OANDA_ENVIRONMENT") or "practice"
     if environment_name not in _ENVIRONMENTS:
         problems.append(f"OANDA_ENVIRONMENT is {environment_name!r}; it must be one of {', '.join(_ENVIRONMENTS)}.")
+    consent = ours.get("LIVE_TRADING") or "no"
+    if consent not in _CONSENTS:
+        problems.append(f"LIVE_TRADING is {consent!r}; it must be one of {', '.join(_CONSENTS)}.")
+    if environment_name == "live" and (open_file := _open_to_others(env_file)):
+        problems.append(open_file)
     loopback = ours.get("OANDA_LOOPBACK_URL") or ""
     if loopback and not _LOOPBACK.fullmatch(loopback):
         problems.append(f"OANDA_LOOPBACK_URL is {loopback!r}; it must be http://127.0.0.1:PORT.")
@@ -82,6 +93,7 @@ def load_settings(environment: Mapping[str, str] | None = None, env_file: Path =
         models_dir=Path(ours.get("KEEL_MODELS_DIR") or "models"),
         log_level=level,
         oanda_environment=environment_name,
+        live_trading=consent == "yes",
         oanda_token=Secret(ours.get("OANDA_TOKEN") or ""),
         oanda_account_id=ours.get("OANDA_ACCOUNT_ID") or "",
         oanda_loopback_url=loopback,
@@ -94,6 +106,20 @@ def _file_values(env_file: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"Settings file {env_file} cannot be read: {error}.") from error
     return {key: value for key, value in values.items() if value is not None}
+
+
+def _open_to_others(env_file: Path) -> str:
+    """Say who else could read the keys in this file; empty when nobody could, as far as this machine can tell."""
+    if not env_file.is_file():
+        return ""
+    mode = stat.S_IMODE(env_file.stat().st_mode)
+    if os.name == "posix" and mode & 0o077:
+        return f"The file {env_file} is open to others (mode {mode:o}); make it yours alone: chmod 600 {env_file}."
+    git = shutil.which("git")
+    asked = [git or "", "-C", str(env_file.resolve().parent), "ls-files", "--error-unmatch", env_file.name]
+    if git and subprocess.run(asked, capture_output=True, check=False).returncode == 0:  # noqa: S603 - our own words
+        return f"The file {env_file} is tracked by git, so its keys are in every copy; remove it and get new keys."
+    return ""
 
 
 class _KeyValueFormatter(logging.Formatter):

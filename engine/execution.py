@@ -16,17 +16,21 @@ ZERO = Decimal(0)
 
 
 class OrderBook:
-    """Orders that are not finished yet; finished ones leave, the journal keeps them."""
+    """Orders that are not finished yet; finished ones leave, the journal keeps them.
+
+    Expired ones are remembered beside them: one that the broker's log names later is adopted.
+    """
 
     def __init__(self) -> None:
         self._open: dict[str, Order] = {}
+        self._expired: dict[str, Order] = {}
         self.sent = 0
         self.last: Order | None = None
 
     def initialize(self, intent: OrderIntent) -> None:
-        """Take a new intent in; raises Bug when one of this id is open already."""
-        if intent.client_order_id in self._open:
-            raise Bug(f"{intent.client_order_id}: an order of this id is open already")
+        """Take a new intent in; raises Bug when one of this id is open or was given up."""
+        if intent.client_order_id in self._open or intent.client_order_id in self._expired:
+            raise Bug(f"{intent.client_order_id}: an order of this id is here already")
         self._open[intent.client_order_id] = Order(
             intent=intent, status=OrderStatus.INITIALIZED, status_ts_ns=intent.created_ns
         )
@@ -43,10 +47,13 @@ class OrderBook:
         """Follow a broker transaction that carries one of our client order ids; others are not ours."""
         if not isinstance(transaction, Fill | OrderCanceled | OrderRejected | OrderCreated):
             return
-        order = self._open.get(transaction.client_order_id or "")
-        if order is None or isinstance(transaction, OrderCreated):
+        order_id = transaction.client_order_id or ""
+        order = self._open.get(order_id) or self._expired.get(order_id)
+        if order is None:
             return
-        if isinstance(transaction, Fill):
+        if isinstance(transaction, OrderCreated):
+            self._store(replace(order, broker_order_id=transaction.order_id))
+        elif isinstance(transaction, Fill):
             self._store(_filled(order, transaction))
         elif isinstance(transaction, OrderCanceled):
             self._store(order.to(OrderStatus.CANCELED, transaction.ts_ns, transaction.reason))
@@ -58,6 +65,19 @@ class OrderBook:
         return sum(
             (abs(o.intent.units - o.filled_units) for o in self._open.values() if o.intent.instrument == instrument),
             ZERO,
+        )
+
+    def gave_up(self, client_order_id: str | None) -> bool:
+        """Say whether this order has expired without a word from the broker."""
+        return client_order_id in self._expired
+
+    @property
+    def untraced(self) -> tuple[str, ...]:
+        """Ids of the orders that may or may not have reached the broker, and that its log has not named yet."""
+        return tuple(
+            order_id
+            for order_id, order in self._open.items()
+            if order.status is OrderStatus.UNRESOLVED and order.broker_order_id is None
         )
 
     @property
@@ -72,10 +92,12 @@ class OrderBook:
 
     def _store(self, order: Order) -> None:
         self.last = order
-        if order.is_open:
-            self._open[order.intent.client_order_id] = order
-        else:
-            self._open.pop(order.intent.client_order_id, None)
+        order_id = order.intent.client_order_id
+        for kept, belongs in ((self._open, order.is_open), (self._expired, order.status is OrderStatus.EXPIRED)):
+            if belongs:
+                kept[order_id] = order
+            else:
+                kept.pop(order_id, None)
 
 
 def _filled(order: Order, fill: Fill) -> Order:

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import queue
+import secrets
 import sys
 import threading
 import types
@@ -29,6 +30,7 @@ from engine.domain.market import NS_PER_S
 from engine.ports import Clock
 from engine.session import TradingSession
 from engine.snapshot import Snapshot, Verdict
+from engine.unlock import UnlockCode
 
 log = logging.getLogger("engine.node")
 THREAD_NAME = "trading-session"
@@ -127,6 +129,7 @@ class TradingNode:
         self.settings = settings
         self.database_path = database or settings.database_path
         self.latch = HaltLatch(settings.halt_path)
+        self.unlock_code = UnlockCode(secrets.choice, wiring.monotonic_s)
         self._commands: queue.Queue[_Queued] = queue.Queue(QUEUE_MAX)
         self._wake = threading.Event()
         self._closing = False
@@ -269,7 +272,7 @@ class TradingNode:
             raise ConfigError(f"The file {self.settings.halt_path} exists; remove it to allow trading.")
         self.latch.release()
         config: SessionConfig = command.config  # type: ignore[union-attr]
-        ready = prepared or wiring.prepare(config, self.settings)
+        ready = prepared or wiring.prepare(config, self.settings, command.arming)  # type: ignore[union-attr]
         self._let_go = ready.close
         gc.collect()
         gc.freeze()  # the model's libraries and the bars stay out of later collections, which hold everybody up

@@ -137,8 +137,11 @@ class Broker(Protocol):
         """Send one market order, once; what became of it is read from transactions_since."""
         ...
 
-    def transactions_since(self, transaction_id: int) -> Sequence[Transaction]:
-        """Return every transaction after this id, in id order, none missing; raises RetryLater."""
+    def transactions_since(self, transaction_id: int, *, afresh: bool = False) -> Sequence[Transaction]:
+        """Return every transaction after this id, in id order, none missing; raises RetryLater.
+
+        Nothing may mean that there is no reason to ask; `afresh` asks, and then nothing means that there is none.
+        """
         ...
 
 

@@ -114,6 +114,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     exposure_home: Decimal = ZERO
     risk_home: Decimal = ZERO
     next_bar_ns: int | None = None
+    armed_until_ns: int | None = None
     positions: tuple[PositionView, ...] = ()
     open_trades: tuple[Trade, ...] = ()
     unresolved_orders: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ My tests are in tests/unit/test_wiring.py.
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,11 +25,12 @@ from engine.adapters.sim.market import DEFAULT_START_NS, GeneratedMarket
 from engine.adapters.sim.market_data import SimMarketData
 from engine.adapters.sim.paper import QuotedMarketData
 from engine.config import Settings
-from engine.domain.command import Mode, SessionConfig
+from engine.domain.command import Arming, Mode, SessionConfig
 from engine.domain.error import ConfigError, KeelError
 from engine.domain.instrument import Instrument
 from engine.domain.limits import ANY
 from engine.domain.market import Bar, Granularity
+from engine.interlocks import arming_phrase, check_arming, check_environment
 from engine.ports import BarSource, Broker, Clock, KillSwitch, MarketData, Predictor
 from engine.prediction.registry import ModelRegistry, incompatibility
 from engine.prediction.training import STARTER_ID, train_starter
@@ -37,6 +38,7 @@ from engine.redaction import Secret
 from engine.session import TradingSession
 from engine.session.loop import SessionParts
 from engine.store.journal import JournalStore, open_journal
+from engine.store.queries import connect_readonly, has_run
 
 __all__ = ["JournalStore", "ModelRegistry", "Prepared", "Recording", "monotonic_s", "wall_ns"]
 
@@ -75,12 +77,18 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     predictor: Predictor
     instruments: Mapping[str, Instrument]
     imported: tuple[ImportedBars, ...] = ()
+    arming_phrase: str = ""
     close: Callable[[], None] = _nothing
 
 
 def catalogue() -> Mapping[str, Instrument]:
     """Instruments that the simulated venue offers."""
     return CATALOGUE
+
+
+def home_currencies() -> tuple[str, ...]:
+    """Currencies that an account may be held in."""
+    return _HOME_CURRENCIES
 
 
 def secrets(settings: Settings) -> tuple[Secret, ...]:
@@ -102,10 +110,10 @@ def default_config(settings: Settings) -> SessionConfig:
     return SessionConfig(instruments=starter.instruments, model_id=STARTER_ID)
 
 
-def prepare(config: SessionConfig, settings: Settings) -> Prepared:
+def prepare(config: SessionConfig, settings: Settings, arming: Arming | None = None) -> Prepared:
     """Check and load everything that a session needs; raises ConfigError, writes nothing."""
     if not config.mode.is_simulated:
-        return _prepare_at_oanda(config, settings)
+        return _prepare_at_oanda(config, settings, arming)
     imported = _imported(config)
     granularity = imported[0].granularity if imported else None
     config = _with_instruments(config, tuple(item.instrument for item in imported), granularity)
@@ -128,18 +136,13 @@ def prepare(config: SessionConfig, settings: Settings) -> Prepared:
     )
 
 
-def _prepare_at_oanda(config: SessionConfig, settings: Settings) -> Prepared:
+def _prepare_at_oanda(config: SessionConfig, settings: Settings, arming: Arming | None) -> Prepared:
     """Open the account that the settings name; every thread that this starts is ended by `close`."""
-    if config.bars:
-        raise ConfigError(f"Bar files belong to mode replay; mode {config.mode} has OANDA's market.")
-    config = replace(config, instruments=config.instruments or DEFAULT_INSTRUMENTS)
-    models = registry(settings)
-    reason = incompatibility(models.spec(config.model_id), config.instruments, config.granularity)
-    if reason:
-        raise ConfigError(reason)
-    predictor = models.load(config.model_id)
+    config = _checked_offline(config, settings)
+    check_arming(config, settings, arming)
+    predictor = registry(settings).load(config.model_id)
     means = Means(monotonic_s=monotonic_s, wait=pause, draw=random.random)
-    desk = OandaDesk(_access(settings), means, sends_orders=config.mode is not Mode.PAPER)
+    desk = OandaDesk(_access(settings), means, sends_orders=config.mode.sends_orders)
     with ExitStack() as held:
         held.callback(desk.close)
         config = _checked_at_oanda(config, desk)
@@ -159,8 +162,21 @@ def _prepare_at_oanda(config: SessionConfig, settings: Settings) -> Prepared:
         broker=broker,
         predictor=predictor,
         instruments=broker.instruments(),
+        arming_phrase=arming_phrase(settings.oanda_account_id) if config.mode is Mode.LIVE else "",
         close=kept.close,
     )
+
+
+def _checked_offline(config: SessionConfig, settings: Settings) -> SessionConfig:
+    """Check all that can be checked without asking OANDA; raises ConfigError."""
+    if config.bars:
+        raise ConfigError(f"Bar files belong to mode replay; mode {config.mode} has OANDA's market.")
+    check_environment(config, settings)
+    config = replace(config, instruments=config.instruments or DEFAULT_INSTRUMENTS)
+    reason = incompatibility(registry(settings).spec(config.model_id), config.instruments, config.granularity)
+    if reason:
+        raise ConfigError(reason)
+    return config
 
 
 def _on_paper(config: SessionConfig, desk: OandaDesk, data: MarketData, start_ns: int) -> tuple[MarketData, Broker]:
@@ -178,10 +194,7 @@ def _on_paper(config: SessionConfig, desk: OandaDesk, data: MarketData, start_ns
 
 
 def _access(settings: Settings) -> Access:
-    """Collect what .env says of the account; raises ConfigError that names what is missing."""
-    if not settings.oanda_token or not settings.oanda_account_id:
-        missing = "OANDA_ACCOUNT_ID" if settings.oanda_token else "OANDA_TOKEN"
-        raise ConfigError(f"{missing} is not set; put it into .env to trade at OANDA.")
+    """Collect what .env says of the account."""
     return Access(
         environment=settings.oanda_environment,
         token=settings.oanda_token,
@@ -201,7 +214,7 @@ def _checked_at_oanda(config: SessionConfig, desk: OandaDesk) -> SessionConfig:
     unknown = [name for name in config.instruments if name not in desk.opened.instruments]
     if unknown:
         raise ConfigError(f"Instrument {unknown[0]} is not offered to this account.")
-    return config if config.mode is Mode.PAPER else replace(config, capital_home=account.balance_home)
+    return replace(config, capital_home=account.balance_home) if config.mode.sends_orders else config
 
 
 def _clock(settings: Settings, desk: OandaDesk, instrument: str) -> tuple[Clock, float]:
@@ -213,8 +226,14 @@ def _clock(settings: Settings, desk: OandaDesk, instrument: str) -> tuple[Clock,
 
 
 def check(config: SessionConfig, settings: Settings) -> str | None:
-    """Say why this configuration cannot start, in one sentence, or None; loads no model and reads no file twice."""
+    """Say why this configuration cannot start, in one sentence, or None; loads no model and reads no file twice.
+
+    OANDA is not asked, and whether a live session was armed is judged when it starts.
+    """
     try:
+        if not config.mode.is_simulated:
+            _checked_offline(config, settings)
+            return None
         _check_bars_given(config)
         files = tuple(_recording(Path(path), instrument=name) for name, path in config.bars)
         for one in files:
@@ -228,6 +247,17 @@ def check(config: SessionConfig, settings: Settings) -> str | None:
     except ConfigError as error:
         return str(error)
     return incompatibility(spec, config.instruments, config.granularity)
+
+
+def advice(config: SessionConfig, settings: Settings, database: Path) -> str | None:
+    """Say what a careful person would do before this session, in one sentence, or None; refuses nothing."""
+    if config.mode is not Mode.LIVE:
+        return None
+    spec = registry(settings).spec(config.model_id)
+    with closing(connect_readonly(database)) as conn:
+        if has_run(conn, Mode.PRACTICE, config.model_id, spec.sha256):
+            return None
+    return f"This database has no practice run of model {config.model_id}; try it on a practice account first."
 
 
 def open_store(database: Path) -> JournalStore:
@@ -247,6 +277,7 @@ def begin(prepared: Prepared, store: JournalStore, kill: KillSwitch) -> TradingS
         kill=kill,
         instruments=prepared.instruments,
         engine_version=__version__,
+        arming_phrase=prepared.arming_phrase,
     )
     try:
         return TradingSession(parts)

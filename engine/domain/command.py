@@ -29,11 +29,17 @@ class Mode(StrEnum):
     REPLAY = "replay"
     PAPER = "paper"
     PRACTICE = "practice"
+    LIVE = "live"
 
     @property
     def is_simulated(self) -> bool:
         """Say whether market and account live in this process."""
         return self in (Mode.SANDBOX, Mode.REPLAY)
+
+    @property
+    def sends_orders(self) -> bool:
+        """Say whether orders leave this process for an account at OANDA."""
+        return self in (Mode.PRACTICE, Mode.LIVE)
 
 
 class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,11 +81,26 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(f"Instruments {', '.join(self.instruments)} name one instrument twice.")
 
 
+class Arming(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person did by hand to trade live: the phrase that was typed, and the names of the limits that were set."""
+
+    phrase: str
+    limits_set: tuple[str, ...]
+
+
 class StartSession(msgspec.Struct, frozen=True, kw_only=True):
-    """Start a session; refused while one is active."""
+    """Start a session; refused while one is active. Mode live needs an arming."""
 
     command_id: str
     config: SessionConfig
+    arming: Arming | None = None
+
+
+class ArmLive(msgspec.Struct, frozen=True, kw_only=True):
+    """Arm the running live session again, after the time for which it was armed is over."""
+
+    command_id: str
+    phrase: str
 
 
 class StopSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +159,7 @@ class AcknowledgeBreaker(msgspec.Struct, frozen=True, kw_only=True):
 
 Command = (
     StartSession
+    | ArmLive
     | StopSession
     | PauseEntries
     | ResumeTrading

@@ -71,6 +71,13 @@ class WarmedUp(msgspec.Struct, frozen=True, kw_only=True):
     bars: dict[str, int]
 
 
+class LiveArmed(msgspec.Struct, frozen=True, kw_only=True):
+    """A person allowed a live session to open positions until this moment."""
+
+    ts_ns: int
+    until_ns: int
+
+
 class DecisionMade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A closed bar was judged."""
 
@@ -226,6 +233,7 @@ Event = (
     SessionStarted
     | Reconciled
     | WarmedUp
+    | LiveArmed
     | DecisionMade
     | OrderInitialized
     | OrderUpdated

@@ -45,8 +45,8 @@ class PerInstrument(dict[str, Decimal]):
         return PerInstrument, (dict(self),)
 
 
-def _limit(default: Any, low: str, high: str, unit: str, label: str, note: str) -> Any:
-    meta = {"low": Decimal(low), "high": Decimal(high), "unit": unit, "label": label, "note": note}
+def _limit(default: Any, low: str, high: str, unit: str, label: str, note: str, *, by_hand: bool = False) -> Any:
+    meta = {"low": Decimal(low), "high": Decimal(high), "unit": unit, "label": label, "note": note, "by_hand": by_hand}
     if callable(default):
         return field(default_factory=default, metadata=meta)
     return field(default=default, metadata=meta)
@@ -70,15 +70,35 @@ class RiskLimits:
     """
 
     risk_per_trade_pct: Decimal = _limit(
-        Decimal("0.5"), "0.01", "5", "% of equity", "Risk per trade", "Lost if the stop is hit at its price."
+        Decimal("0.5"),
+        "0.01",
+        "5",
+        "% of equity",
+        "Risk per trade",
+        "Lost if the stop is hit at its price.",
+        by_hand=True,
     )
     exposure_pct_max: Decimal = _limit(
-        Decimal(500), "1", "3000", "% of equity", "Portfolio exposure", "Sum of all positions' size, longs and shorts."
+        Decimal(500),
+        "1",
+        "3000",
+        "% of equity",
+        "Portfolio exposure",
+        "Sum of all positions' size, longs and shorts.",
+        by_hand=True,
     )
     position_units_max: Mapping[str, Decimal] = _limit(
-        _default_position_units, "0", "100000000", "units", "Position size", "Most units per instrument, either side."
+        _default_position_units,
+        "0",
+        "100000000",
+        "units",
+        "Position size",
+        "Most units per instrument, either side.",
+        by_hand=True,
     )
-    positions_max: int = _limit(5, "1", "100", "positions", "Concurrent positions", "Instruments held at once.")
+    positions_max: int = _limit(
+        5, "1", "100", "positions", "Concurrent positions", "Instruments held at once.", by_hand=True
+    )
     order_interval_s_min: Decimal = _limit(
         Decimal(30), "0", "86400", "s", "Order interval", "Least time between two entries in one instrument."
     )
@@ -102,10 +122,22 @@ class RiskLimits:
     )
     atr_period: int = _limit(14, "2", "200", "bars", "ATR period", "Bars that the average true range looks at.")
     daily_loss_pct_max: Decimal = _limit(
-        Decimal(3), "0.1", "100", "% of equity", "Daily loss", "Open P/L included; the day starts at 17:00 New York."
+        Decimal(3),
+        "0.1",
+        "100",
+        "% of equity",
+        "Daily loss",
+        "Open P/L included; the day starts at 17:00 New York.",
+        by_hand=True,
     )
     drawdown_pct_max: Decimal = _limit(
-        Decimal(10), "0.1", "100", "% of equity", "Session drawdown", "Fall from the session's highest equity."
+        Decimal(10),
+        "0.1",
+        "100",
+        "% of equity",
+        "Session drawdown",
+        "Fall from the session's highest equity.",
+        by_hand=True,
     )
 
     def __post_init__(self) -> None:
@@ -130,6 +162,11 @@ class RiskLimits:
 def ranged_fields() -> "tuple[Field[Any], ...]":
     """The fields that carry an allowed range, unit and label as metadata, in declaration order."""
     return tuple(item for item in fields(RiskLimits) if item.metadata)
+
+
+def limits_by_hand() -> tuple[str, ...]:
+    """Name the limits that bound a loss; live trading wants each of them set by a person."""
+    return tuple(item.name for item in ranged_fields() if item.metadata["by_hand"])
 
 
 def per_instrument(values: Mapping[str, Decimal], instrument: str) -> Decimal:
@@ -169,15 +206,25 @@ def limits_from_text(pairs: Iterable[str]) -> RiskLimits:
     """
     values: dict[str, Any] = {}
     for pair in pairs:
-        match = _PAIR.fullmatch(pair)
-        if not match:
-            raise ConfigError(f"Limit {pair!r} is not of the form NAME=VALUE or NAME[INSTRUMENT]=VALUE.")
+        match = _matched(pair)
         name, key, text = match["name"], match["key"], match["value"]
         known = {item.name: item for item in fields(RiskLimits)}
         if name not in known:
             raise ConfigError(f"Limit {name!r} is unknown; known are {', '.join(known)}.")
         values[name] = _parsed(name, key, text, values.get(name, getattr(_DEFAULTS, name)))
     return replace(_DEFAULTS, **values)
+
+
+def limits_named(pairs: Iterable[str]) -> tuple[str, ...]:
+    """Name the limits that such texts set, each once; raises ConfigError for another form."""
+    return tuple(dict.fromkeys(_matched(pair)["name"] for pair in pairs))
+
+
+def _matched(pair: str) -> re.Match[str]:
+    match = _PAIR.fullmatch(pair)
+    if not match:
+        raise ConfigError(f"Limit {pair!r} is not of the form NAME=VALUE or NAME[INSTRUMENT]=VALUE.")
+    return match
 
 
 def _parsed(name: str, key: str | None, text: str, present: object) -> object:

@@ -67,9 +67,13 @@ _NEXT: dict[OrderStatus, frozenset[OrderStatus]] = {
             OrderStatus.EXPIRED,
         }
     ),
+    # given up by us, not by the broker: its log has the last word, however late
+    OrderStatus.EXPIRED: frozenset(
+        {OrderStatus.FILLED, OrderStatus.PARTIALLY_FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED}
+    ),
 }
 
-TERMINAL = frozenset(status for status in OrderStatus if status not in _NEXT)
+TERMINAL = frozenset(status for status in OrderStatus if status not in _NEXT) | {OrderStatus.EXPIRED}
 
 
 def client_order_id(run_id: int, instrument: str, bar_ts_ns: int, number: int) -> str:
@@ -112,7 +116,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_open(self) -> bool:
-        """Say whether the broker may still act on this order."""
+        """Say whether its end is not known; an expired one has been given up and reserves nothing."""
         return self.status not in TERMINAL
 
     def to(self, status: OrderStatus, ts_ns: int, detail: str = "", broker_order_id: str | None = None) -> "Order":

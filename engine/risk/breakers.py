@@ -36,13 +36,25 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         """Say whether the limit is reached."""
         return self.value_pct >= self.limit_pct
 
+    @property
+    def value(self) -> str:
+        """What is measured, as a person reads it."""
+        return f"{self.value_pct:.2f} %"
+
+    @property
+    def limit(self) -> str:
+        """The limit, as a person reads it."""
+        return f"{self.limit_pct} %"
+
 
 class Trip(msgspec.Struct, frozen=True, kw_only=True):
-    """A breaker that has latched, and what it measured at that moment."""
+    """A breaker that has latched, what it measured at that moment, and that in a few words."""
 
     breaker: str
     ts_ns: int
-    reading: Reading
+    value: str
+    limit: str
+    cause: str
 
 
 class Breaker(Protocol):
@@ -103,10 +115,17 @@ class BreakerPanel:
                 continue
             reading = breaker.read(view)
             if reading.over:
-                fresh.append(Trip(breaker=breaker.name, ts_ns=view.ts_ns, reading=reading))
+                fresh.append(_trip(breaker.name, view.ts_ns, reading))
         if fresh:
             self._trips.update((trip.breaker, trip) for trip in fresh)
         return tuple(fresh)
+
+    def latch(self, trip: Trip) -> bool:
+        """Latch what was noticed elsewhere; False when a breaker of this name is latched already."""
+        if trip.breaker in self._trips:
+            return False
+        self._trips[trip.breaker] = trip
+        return True
 
     def release(self, name: str) -> bool:
         """Unlatch; False when it was not tripped."""
@@ -125,6 +144,11 @@ class BreakerPanel:
     def trip_of(self, name: str) -> Trip | None:
         """The latched trip of this breaker, if any."""
         return self._trips.get(name)
+
+
+def _trip(name: str, ts_ns: int, reading: Reading) -> Trip:
+    cause = f"{reading.value} reached {reading.limit}"
+    return Trip(breaker=name, ts_ns=ts_ns, value=reading.value, limit=reading.limit, cause=cause)
 
 
 def _fall_pct(start: Decimal, now: Decimal) -> Decimal:

@@ -9,8 +9,16 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from engine.domain.calendar import iso_utc
 from engine.domain.command import Command
-from engine.domain.event import BreakerReleased, CommandAccepted, CommandRefused, LimitsChanged, SessionState
+from engine.domain.event import (
+    BreakerReleased,
+    CommandAccepted,
+    CommandRefused,
+    LimitsChanged,
+    LiveArmed,
+    SessionState,
+)
 from engine.domain.market import NS_PER_S
 from engine.domain.order import OrderReason
 from engine.ports import Journal, KillSwitch
@@ -42,6 +50,7 @@ class CommandDesk:
         self.stop_reason = ""
         self._handlers: dict[str, Callable[[Any], str]] = {
             "StopSession": self._stop,
+            "ArmLive": self._arm,
             "PauseEntries": self._pause,
             "ResumeTrading": self._resume,
             "HaltTrading": self._halt,
@@ -106,6 +115,16 @@ class CommandDesk:
         text = f"stopping; {held} open position(s) stay open in the books of this run" if held else _NOTHING_OPEN
         return f"{text}; the outcome of {unknown} order(s) is not known" if unknown else text
 
+    def _arm(self, command: Any) -> str:
+        desk = self._desk
+        if not desk.arming_phrase:
+            raise Refusal("this session needs no arming; only a live one does")
+        if command.phrase != desk.arming_phrase:
+            raise Refusal(f"{command.phrase!r} is not the phrase that this account is armed with")
+        until_ns = desk.arm()
+        self._journal.append(LiveArmed(ts_ns=desk.now_ns, until_ns=until_ns))
+        return f"armed until {iso_utc(until_ns)}"
+
     def _pause(self, command: Any) -> str:
         self._desk.paused = True
         if self._desk.halt_reason:
@@ -123,6 +142,8 @@ class CommandDesk:
             return f"entries stay off until these breakers are released: {trips}"
         if self._desk.state is SessionState.DEGRADED:
             return f"resumed; entries stay off while this lasts: {self._desk.reason}"
+        if self._desk.disarmed:
+            return f"resumed; entries stay off: {self._desk.state_reason}"
         return "entries allowed"
 
     def _latch(self, reason: str) -> None:
@@ -182,7 +203,8 @@ class CommandDesk:
             raise Refusal(f"breaker {command.breaker!r} is not tripped")
         desk.reanchor(command.breaker)
         self._journal.append(BreakerReleased(ts_ns=desk.now_ns, breaker=command.breaker, reason=command.reason.strip()))
-        return f"breaker {command.breaker} released; it measures from the present equity"
+        measures = any(breaker.name == command.breaker for breaker in desk.panel.breakers)
+        return f"breaker {command.breaker} released{'; it measures from the present equity' if measures else ''}"
 
     def _refuse_stale(self, expected_revision: int | None) -> None:
         """A page that shows an older trading state must not act on it."""

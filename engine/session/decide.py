@@ -44,6 +44,11 @@ def decide(desk: Desk, bar: Bar, prediction: Prediction | PredictionFault) -> tu
     return _enter(desk, bar, prediction, held)
 
 
+def pass_over(desk: Desk, bar: Bar) -> tuple[Decision, None]:
+    """Hold on a bar that came after the next one had closed; the model is not asked, the market has moved on."""
+    return _decision(desk, bar, NOTHING, Action.HOLD, "a newer bar has closed"), None
+
+
 def _enter(desk: Desk, bar: Bar, prediction: Prediction, held: Decimal) -> tuple[Decision, Wanted | None]:
     quote = desk.quotes.get(bar.instrument)
     if quote is None or not (quote.bid.is_finite() and quote.ask.is_finite()):

@@ -16,7 +16,7 @@ from engine.domain.decision import Decision
 from engine.domain.event import SessionState, TradingState
 from engine.domain.instrument import Instrument
 from engine.domain.limits import RiskLimits
-from engine.domain.market import Bar, Quote
+from engine.domain.market import NS_PER_S, Bar, Quote
 from engine.domain.window import BarWindow
 from engine.execution import OrderBook
 from engine.ledger import Ledger
@@ -27,6 +27,7 @@ ZERO = Decimal(0)
 HUNDRED = Decimal(100)
 BARS_SHOWN = 300
 CURVE_POINTS_MAX = 1_000
+ARMED_H = 12
 
 
 class EquityCurve:
@@ -80,6 +81,8 @@ class Desk:
     paused: bool = False
     halt_reason: str = ""
     flattening: str | None = None
+    arming_phrase: str = ""
+    armed_until_ns: int | None = None
     equity_home: Decimal = ZERO
     peak_home: Decimal = ZERO
     fall_anchor_home: Decimal = ZERO
@@ -111,7 +114,7 @@ class Desk:
         """Which orders may leave now; the strictest reason wins."""
         if self.halt_reason:
             return TradingState.HALTED
-        if self.panel.tripped or self.state is SessionState.DEGRADED:
+        if self.panel.tripped or self.state is SessionState.DEGRADED or self.disarmed:
             return TradingState.REDUCING
         return TradingState.PAUSED if self.paused else TradingState.ACTIVE
 
@@ -124,7 +127,19 @@ class Desk:
             return ", ".join(f"breaker {trip.breaker}" for trip in self.panel.trips)
         if self.state is SessionState.DEGRADED:
             return self.reason
+        if self.disarmed:
+            return f"armed for {ARMED_H} hours, which are over; arm again to open positions"
         return "entries paused by the operator" if self.paused else ""
+
+    def arm(self) -> int:
+        """Allow a live session to open positions; returns until when."""
+        self.armed_until_ns = (self.now_ns // NS_PER_S + ARMED_H * 3_600) * NS_PER_S
+        return self.armed_until_ns
+
+    @property
+    def disarmed(self) -> bool:
+        """Say whether the time for which a person armed this live session is over."""
+        return self.armed_until_ns is not None and self.now_ns >= self.armed_until_ns
 
     def forget(self, instrument: str) -> None:
         """Empty an instrument's look-back buffer, to fill it again from its history."""

@@ -1,13 +1,17 @@
 """I am the way out: persist, ask the latch, send once, then read what happened from the broker's log.
-I may import the domain, ports and the desk.
+I may import the domain, ports, risk and the desk.
 I must not resend, ever, nor take a fill from anywhere but the transaction log.
-My tests are in tests/unit/session/test_dispatch.py.
+My tests are in tests/unit/session/test_dispatch.py and test_grace.py.
 """
 
+import logging
+from collections.abc import Sequence
 from decimal import Decimal
 
+from engine.domain.command import SessionConfig
 from engine.domain.error import RetryLater
 from engine.domain.event import (
+    BreakerTripped,
     BrokerNoted,
     BrokerOrderCanceled,
     BrokerOrderCreated,
@@ -19,6 +23,7 @@ from engine.domain.event import (
     OrderInitialized,
     OrderUpdated,
 )
+from engine.domain.market import NS_PER_S
 from engine.domain.order import OrderIntent, OrderReason, OrderStatus
 from engine.domain.transaction import (
     DailyFinancing,
@@ -30,7 +35,13 @@ from engine.domain.transaction import (
     Transaction,
 )
 from engine.ports import Broker, Journal, KillSwitch, NotSent, Unresolved
+from engine.risk.breakers import Trip
 from engine.session.desk import Desk
+
+log = logging.getLogger("engine.session")
+# Real time that the broker's log is given to name an order (RELIABILITY section 0, decision 4).
+GRACE_S = 60
+LATE_FILL = "late_fill"
 
 
 class Dispatcher:
@@ -41,6 +52,8 @@ class Dispatcher:
         self._broker = broker
         self._journal = journal
         self._kill = kill
+        self._grace_ns = _grace_ns(desk.config)
+        self._untraced_since: dict[str, int] = {}
         self.trouble = ""
 
     def send(self, intent: OrderIntent, risk_home: Decimal, command_id: str | None = None) -> None:
@@ -68,24 +81,70 @@ class Dispatcher:
 
     def sync(self) -> None:
         """Book every new broker transaction; when they cannot be read now, `trouble` says why until they can."""
+        for transaction in self._read():
+            self._book(transaction)
+
+    def expire(self) -> None:
+        """Give up orders that the log does not name after the grace time; it is read to its end to decide that."""
+        if self._desk.orders.idle:
+            return
+        now_ns, before = self._desk.now_ns, self._untraced_since
+        self._untraced_since = {order_id: before.get(order_id, now_ns) for order_id in self._desk.orders.untraced}
+        late = [each for each, since_ns in self._untraced_since.items() if now_ns - since_ns >= self._grace_ns]
+        if not late:
+            return
+        news = self._read(afresh=True)
+        for transaction in news:
+            self._book(transaction)
+        if news or self.trouble:
+            return  # the log may go on behind what was new: the next step looks again
+        for order_id in late:
+            self._update(order_id, OrderStatus.EXPIRED, f"not in the broker's log {GRACE_S} s after it was sent")
+
+    def _read(self, *, afresh: bool = False) -> Sequence[Transaction]:
+        self.trouble = ""
         try:
-            fresh = self._broker.transactions_since(self._desk.ledger.last_transaction_id)
+            return self._broker.transactions_since(self._desk.ledger.last_transaction_id, afresh=afresh)
         except RetryLater as error:
             self.trouble = str(error)
-            return
-        self.trouble = ""
-        for transaction in fresh:
-            # recorded before it is judged: what the broker did is a fact, even when our books refuse it
-            self._journal.append(_event(self._desk.now_ns, transaction))
-            self._desk.ledger.apply(transaction)
-            self._desk.orders.apply(transaction)
-            self._desk.fills_seen += isinstance(transaction, Fill)
+            return ()
+
+    def _book(self, transaction: Transaction) -> None:
+        desk = self._desk
+        is_late = isinstance(transaction, Fill) and desk.orders.gave_up(transaction.client_order_id)
+        # recorded before it is judged: what the broker did is a fact, even when our books refuse it
+        self._journal.append(_event(desk.now_ns, transaction))
+        desk.ledger.apply(transaction)
+        desk.orders.apply(transaction)
+        if isinstance(transaction, Fill):
+            desk.fills_seen += 1
+            if is_late:
+                self._trip(f"order {transaction.client_order_id}")
+
+    def _trip(self, order: str) -> None:
+        """Let nothing more be opened: there is a position that was not reckoned with."""
+        cause = f"{order} was filled after it had expired"
+        trip = Trip(breaker=LATE_FILL, ts_ns=self._desk.now_ns, value=order, limit="none", cause=cause)
+        if self._desk.panel.latch(trip):
+            record_trip(self._journal, trip)
 
     def _update(self, order_id: str, status: OrderStatus, detail: str) -> None:
         self._desk.orders.move(order_id, status, self._desk.now_ns, detail)
         self._journal.append(
             OrderUpdated(ts_ns=self._desk.now_ns, client_order_id=order_id, status=status, detail=detail)
         )
+
+
+def record_trip(journal: Journal, trip: Trip) -> None:
+    """Journal a breaker that has just latched, and say so in the log."""
+    journal.append(BreakerTripped(ts_ns=trip.ts_ns, breaker=trip.breaker, value=trip.value, limit=trip.limit))
+    log.warning("breaker %s tripped: %s", trip.breaker, trip.cause, extra={"subsystem": "risk"})
+
+
+def _grace_ns(config: SessionConfig) -> int:
+    """The grace in market time, which a venue on loopback may let run faster."""
+    pace = 1.0 if config.mode.is_simulated else config.speed or 1.0
+    return int(GRACE_S * NS_PER_S * pace)
 
 
 def _event(now_ns: int, transaction: Transaction) -> Event:

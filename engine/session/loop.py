@@ -1,7 +1,7 @@
 """I am the loop body: market, transactions, books, commands, breakers, decisions, orders, in that order.
 I may import the domain, ports and my own room.
 I must not sleep, read a clock other than the port, or catch what I do not understand.
-My tests are in tests/unit/session/test_loop.py and tests/unit/session/test_replay_parity.py.
+My tests are in tests/unit/session/test_loop.py.
 """
 
 import logging
@@ -13,9 +13,9 @@ from engine.domain.account import Account
 from engine.domain.command import Command, SessionConfig
 from engine.domain.error import Bug, ConfigError, HaltTrading, RetryLater
 from engine.domain.event import (
-    BreakerTripped,
     DecisionMade,
     Faulted,
+    LiveArmed,
     Reconciled,
     SessionStarted,
     SessionState,
@@ -29,9 +29,9 @@ from engine.domain.market import NS_PER_S, Bar, Quote
 from engine.domain.window import BarWindow
 from engine.ports import Broker, Clock, Journal, KillSwitch, MarketData, Predictor
 from engine.session.commands import CommandDesk
-from engine.session.decide import decide
+from engine.session.decide import decide, pass_over
 from engine.session.desk import BARS_SHOWN, Desk
-from engine.session.dispatch import Dispatcher
+from engine.session.dispatch import Dispatcher, record_trip
 from engine.session.view import take_snapshot
 from engine.session.warmup import WarmUp
 from engine.snapshot import Snapshot
@@ -43,7 +43,7 @@ _TRADING = (SessionState.RUNNING, SessionState.DEGRADED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionParts:
-    """What the wiring hands to a session."""
+    """What the wiring hands to a session; an arming_phrase makes it a live one, which was armed as it starts."""
 
     config: SessionConfig
     clock: Clock
@@ -54,6 +54,7 @@ class SessionParts:
     kill: KillSwitch
     instruments: Mapping[str, Instrument]
     engine_version: str
+    arming_phrase: str = ""
 
 
 class TradingSession:
@@ -94,6 +95,7 @@ class TradingSession:
         desk.halt_reason = self._kill.noted
         bars = self._poll()
         self._dispatcher.sync()
+        self._dispatcher.expire()
         self._note_trouble()
         moved = desk.mark()
         for command in commands:
@@ -105,8 +107,9 @@ class TradingSession:
             self._commands.flatten()
         if desk.state is SessionState.WARMING_UP:
             self._warm_up()
+        newest_ns = _newest_ns(bars)
         for bar in bars:
-            self._on_bar(bar)
+            self._on_bar(bar, is_stale=bar.close_ts_ns < newest_ns[bar.instrument])
         if bars:
             desk.curve.add(desk.now_ns, desk.equity_home, desk.ledger.balance_home)
         if self._commands.stop_reason:
@@ -195,6 +198,8 @@ class TradingSession:
             engine_version=parts.engine_version,
         )
         self._journal.append(started)
+        if parts.arming_phrase:
+            self._journal.append(LiveArmed(ts_ns=desk.now_ns, until_ns=desk.arm()))
         opening = parts.broker.opening()
         desk.ledger.begin(opening.balance_home, opening.last_transaction_id)
         self._dispatcher.sync()
@@ -249,16 +254,7 @@ class TradingSession:
         """Let the breakers look at the account."""
         desk = self._desk
         for trip in desk.panel.update(desk.account_view()):
-            reading = trip.reading
-            self._journal.append(
-                BreakerTripped(
-                    ts_ns=desk.now_ns,
-                    breaker=trip.breaker,
-                    value=f"{reading.value_pct:.2f} %",
-                    limit=f"{reading.limit_pct} %",
-                )
-            )
-            log.warning("breaker %s tripped at %.2f %%", trip.breaker, reading.value_pct, extra={"subsystem": "risk"})
+            record_trip(self._journal, trip)
 
     def _note_trading_state(self) -> None:
         """Journal a change of what may leave."""
@@ -278,7 +274,8 @@ class TradingSession:
         elif self._warmup.expired:
             self.stop(f"Warm-up timed out: {self._warmup.missing()}.", SessionState.FAULTED)
 
-    def _on_bar(self, bar: Bar) -> None:
+    def _on_bar(self, bar: Bar, *, is_stale: bool) -> None:
+        """Judge one closed bar; a stale one is recorded and not traded on."""
         desk = self._desk
         window = desk.windows[bar.instrument]
         if window.close_ts_ns and bar.close_ts_ns <= window.close_ts_ns[-1]:
@@ -287,7 +284,9 @@ class TradingSession:
         if desk.state not in _TRADING:
             return
         desk.bars_seen += 1
-        decision, wanted = decide(desk, bar, self._parts.predictor.predict(window))
+        decision, wanted = (
+            pass_over(desk, bar) if is_stale else decide(desk, bar, self._parts.predictor.predict(window))
+        )
         desk.decisions_made += 1
         desk.decisions.append(decision)
         desk.entries_denied += bool(decision.gates and decision.blocking)
@@ -297,6 +296,17 @@ class TradingSession:
             self._note_trouble()
             if desk.mark():
                 self._watch()
+
+
+def _newest_ns(bars: Sequence[Bar]) -> dict[str, int]:
+    """When the newest bar of each instrument ended, of those that came together: several do after an outage only.
+
+    A simulated market hands its bars out one by one, at any pace: a session steps whenever one is due.
+    """
+    newest_ns: dict[str, int] = {}
+    for bar in bars:
+        newest_ns[bar.instrument] = max(bar.close_ts_ns, newest_ns.get(bar.instrument, 0))
+    return newest_ns
 
 
 def _usable(quote: Quote, known: Quote | None) -> bool:
@@ -322,6 +332,7 @@ def _new_desk(parts: SessionParts, account: Account) -> Desk:
         instruments={name: parts.instruments[name] for name in config.instruments},
         granularity_ns=config.granularity.ns,
         limits=config.limits,
+        arming_phrase=parts.arming_phrase,
         opening_balance_home=account.balance_home,
         now_ns=parts.clock.now_ns(),
         windows={name: BarWindow(name, lookback) for name in config.instruments},

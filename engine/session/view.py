@@ -7,9 +7,8 @@ My tests are in tests/unit/session/test_view.py.
 from decimal import Decimal
 
 from engine.domain.account import Trade
-from engine.domain.calendar import next_rollover_ns
-from engine.domain.market import Granularity
-from engine.risk.breakers import Breaker
+from engine.domain.calendar import bucket_end_ns, bucket_start_ns
+from engine.risk.breakers import Breaker, Trip
 from engine.session.desk import HUNDRED, ZERO, Desk
 from engine.snapshot import BreakerView, PositionView, Snapshot, WarmupRow
 
@@ -44,12 +43,13 @@ def take_snapshot(
         exposure_home=ledger.exposure_home(quotes),
         risk_home=sum((position.risk_home for position in positions), ZERO),
         next_bar_ns=_next_bar_ns(desk),
+        armed_until_ns=desk.armed_until_ns,
         positions=positions,
         open_trades=ledger.open_trades,
         unresolved_orders=tuple(order.intent.client_order_id for order in desk.orders.open_orders),
         instruments=tuple(desk.instruments.values()),
         quotes=tuple(quotes.values()),
-        breakers=tuple(_breaker(desk, breaker) for breaker in desk.panel.breakers),
+        breakers=_breakers(desk),
         warmup=warmup,
         bars={name: tuple(bars) for name, bars in desk.bars.items()},
         equity_curve=desk.curve.points(),
@@ -64,10 +64,13 @@ def take_snapshot(
 
 
 def _next_bar_ns(desk: Desk) -> int:
-    """When the running bar ends; days end at 17:00 New York, shorter bars on whole multiples since midnight UTC."""
-    if desk.config.granularity == Granularity.D:
-        return next_rollover_ns(desk.now_ns)
-    return (desk.now_ns // desk.granularity_ns + 1) * desk.granularity_ns
+    """When the running bar ends: on the venue's grid, or on that of a recording whose long bars keep other hours."""
+    now_ns, length_ns = desk.now_ns, desk.granularity_ns
+    start_ns = bucket_start_ns(now_ns, length_ns)
+    last_ns = max((bars[-1].open_ts_ns for bars in desk.bars.values() if bars), default=start_ns)
+    if bucket_start_ns(last_ns, length_ns) != last_ns:
+        return now_ns + length_ns - (now_ns - last_ns) % length_ns
+    return bucket_end_ns(start_ns, length_ns)
 
 
 def _position(desk: Desk, name: str) -> PositionView:
@@ -97,15 +100,32 @@ def _oldest(trades: tuple[Trade, ...]) -> int:
     return min(trade.opened_ns for trade in trades)
 
 
+def _breakers(desk: Desk) -> tuple[BreakerView, ...]:
+    """Every breaker that measures, then what was latched without one."""
+    measuring = tuple(_breaker(desk, breaker) for breaker in desk.panel.breakers)
+    names = {view.name for view in measuring}
+    return (*measuring, *(_latched(trip) for trip in desk.panel.trips if trip.breaker not in names))
+
+
+def _latched(trip: Trip) -> BreakerView:
+    return BreakerView(
+        name=trip.breaker,
+        value=trip.value,
+        limit=trip.limit,
+        used_pct=float(HUNDRED),
+        tripped_ns=trip.ts_ns,
+        cause=trip.cause,
+    )
+
+
 def _breaker(desk: Desk, breaker: Breaker) -> BreakerView:
     reading = breaker.read(desk.account_view())
     trip = desk.panel.trip_of(breaker.name)
-    cause = f"{trip.reading.value_pct:.2f} % reached {trip.reading.limit_pct} %" if trip else ""
     return BreakerView(
         name=breaker.name,
-        value=f"{reading.value_pct:.2f} %",
-        limit=f"{reading.limit_pct} %",
+        value=reading.value,
+        limit=reading.limit,
         used_pct=float(reading.value_pct / reading.limit_pct * HUNDRED),
         tripped_ns=trip.ts_ns if trip else None,
-        cause=cause,
+        cause=trip.cause if trip else "",
     )

@@ -221,6 +221,15 @@ def runs(conn: sqlite3.Connection, limit: int = 50) -> tuple[RunRow, ...]:
     return tuple(_rows(RunRow, conn.execute(_RUNS, (limit,))))
 
 
+def has_run(conn: sqlite3.Connection, mode: str, model_id: str, model_sha256: str) -> bool:
+    """Say whether a run of this mode with these bytes of a model has ended as it should."""
+    found = conn.execute(
+        "SELECT 1 FROM runs WHERE mode = ? AND model_id = ? AND model_sha256 = ? AND status = 'STOPPED' LIMIT 1",
+        (mode, model_id, model_sha256),
+    )
+    return found.fetchone() is not None
+
+
 def trades(
     conn: sqlite3.Connection,
     run_id: int | None = None,

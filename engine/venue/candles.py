@@ -5,7 +5,7 @@ My tests are in tests/unit/venue/test_candles.py.
 """
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec.structs import replace
 
+from engine.domain import calendar
 from engine.domain.market import NS_PER_S, Bar, Granularity
 
 WEEK, MONTH = "W", "M"
@@ -204,43 +205,25 @@ def bucket_start_ns(ts_ns: int, granularity: str, alignment: Alignment) -> int:
     Up to an hour candles start at UTC multiples of their length; H2 to D hang on the hour of the day, W on the day of
     the week as well, M on the trading day of the first (PROTOCOL section 5).
     """
-    length = _LENGTH_S[granularity] * NS_PER_S
-    if length <= Granularity.H1.ns:
-        return ts_ns - ts_ns % length
-    day = _day_of(ts_ns, alignment)
+    hour, zone = alignment.hour, ZoneInfo(alignment.zone)
+    if granularity not in (WEEK, MONTH):
+        return calendar.bucket_start_ns(ts_ns, length_ns(granularity), hour, zone)
+    day = calendar.day_of(ts_ns, hour, zone)
     if granularity == WEEK:
         day -= timedelta(days=(day.weekday() - alignment.weekday) % 7)
-    elif granularity == MONTH:
+    else:
         day = _month_of(day, alignment)
-    start_ns = _day_start_ns(day, alignment)
-    if granularity in (WEEK, MONTH, Granularity.D.value):
-        return start_ns
-    return start_ns + (ts_ns - start_ns) // length * length
+    return calendar.day_start_ns(day, hour, zone)
 
 
 def bucket_end_ns(start_ns: int, granularity: str, alignment: Alignment) -> int:
     """Return the end (exclusive) of the candle that starts at `start_ns`; a day of 23 or 25 hours ends with the day."""
-    length = _LENGTH_S[granularity] * NS_PER_S
-    if length <= Granularity.H1.ns:
-        return start_ns + length
-    day = _day_of(start_ns, alignment)
-    if granularity == WEEK:
-        return _day_start_ns(day + timedelta(days=7), alignment)
-    if granularity == MONTH:
-        return _day_start_ns(_month_of(day + timedelta(days=32), alignment), alignment)
-    day_end_ns = _day_start_ns(day + timedelta(days=1), alignment)
-    return day_end_ns if granularity == Granularity.D.value else min(start_ns + length, day_end_ns)
-
-
-def _day_of(ts_ns: int, alignment: Alignment) -> date:
-    """The calendar date, in the alignment's zone, on which the aligned day began that a moment belongs to."""
-    local = datetime.fromtimestamp(ts_ns // NS_PER_S, ZoneInfo(alignment.zone))
-    return local.date() if local.hour >= alignment.hour else local.date() - timedelta(days=1)
-
-
-def _day_start_ns(day: date, alignment: Alignment) -> int:
-    start = datetime(day.year, day.month, day.day, alignment.hour, tzinfo=ZoneInfo(alignment.zone))
-    return int(start.timestamp()) * NS_PER_S
+    hour, zone = alignment.hour, ZoneInfo(alignment.zone)
+    if granularity not in (WEEK, MONTH):
+        return calendar.bucket_end_ns(start_ns, length_ns(granularity), hour, zone)
+    day = calendar.day_of(start_ns, hour, zone)
+    day = day + timedelta(days=7) if granularity == WEEK else _month_of(day + timedelta(days=32), alignment)
+    return calendar.day_start_ns(day, hour, zone)
 
 
 def _month_of(day: date, alignment: Alignment) -> date:

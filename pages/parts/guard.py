@@ -1,11 +1,31 @@
-"""I am the guard at the door: security headers on each answer, and one sentence instead of a trace at a refused start.
-I may import starlette.
-I must not look at what a page says, nor hold up a websocket.
+"""I am the guard at the door: no socket for foreign pages, security headers, one sentence for a refused start.
+I may import starlette and streamlit.
+I must not look at what a page says, nor at what goes through a socket.
 My tests are in tests/ui/test_app.py.
 """
 
+from urllib.parse import urlsplit
+
+import streamlit as st
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+# What .streamlit/config.toml ships; SECURITY.md says what each protects from.
+SAFE_OPTIONS = {
+    "server.address": "127.0.0.1",
+    "server.allowedHosts": ["localhost", "127.0.0.1"],
+    "server.enableCORS": True,
+    "server.enableXsrfProtection": True,
+    "server.xsrfCookieSameSite": "strict",
+    "server.enableStaticServing": False,
+    "server.enableAgentApi": False,
+    "server.fileWatcherType": "none",
+    "server.runOnSave": False,
+    "server.maxUploadSize": 5,
+    "browser.gatherUsageStats": False,
+    "client.toolbarMode": "viewer",
+    "client.showErrorDetails": "none",
+}
 HEADERS = [
     (b"content-security-policy", b"frame-ancestors 'none'"),
     (b"x-frame-options", b"DENY"),
@@ -14,8 +34,13 @@ HEADERS = [
 ]
 
 
+def loosened() -> tuple[str, ...]:
+    """Name the options of the server that are not as they were shipped."""
+    return tuple(name for name, wanted in SAFE_OPTIONS.items() if st.get_option(name) != wanted)
+
+
 def guarded(inner: ASGIApp) -> ASGIApp:
-    """Add security headers to each answer, and shorten the trace of a refused start to its one sentence."""
+    """Refuse sockets that another site's page opens, add security headers, shorten the trace of a refused start."""
 
     async def guard(scope: Scope, receive: Receive, send: Send) -> None:
         async def forward(message: Message) -> None:
@@ -25,6 +50,15 @@ def guarded(inner: ASGIApp) -> ASGIApp:
                 message["message"] = message["message"].strip().rsplit("ConfigError: ", 1)[-1]
             await send(message)
 
+        if scope["type"] == "websocket" and _is_foreign(Headers(scope=scope)):
+            await send({"type": "websocket.close", "code": 1008, "reason": "another site's page"})
+            return
         await inner(scope, receive, forward)
 
     return guard
+
+
+def _is_foreign(headers: Headers) -> bool:
+    """Say whether a page of another address asks; Streamlit itself lets every port of this machine in."""
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host")

@@ -106,6 +106,14 @@ def test_the_log_is_numbered_without_holes(broker: Broker) -> None:
     assert list(broker.transactions_since(ids[-1])) == []
 
 
+def test_the_log_can_be_asked_afresh(broker: Broker) -> None:
+    known = broker.account().last_transaction_id
+    assert list(broker.transactions_since(known, afresh=True)) == []
+    new = submitted(broker, intent(100))
+    assert list(broker.transactions_since(known, afresh=True)) == new
+    assert list(broker.transactions_since(new[-1].transaction_id, afresh=True)) == []
+
+
 def test_instruments_are_listed_by_name(broker: Broker) -> None:
     assert broker.instruments()["EUR_USD"].price_decimals == 5
 

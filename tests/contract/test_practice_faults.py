@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from engine.adapters.oanda.exchange import Deadlines
-from engine.domain.command import Mode, SessionConfig
+from engine.domain.command import AcknowledgeBreaker, Mode, SessionConfig
 from engine.domain.error import HaltTrading
-from engine.domain.event import SessionState
+from engine.domain.event import SessionState, TradingState
 from engine.domain.limits import RiskLimits
 from engine.domain.market import NS_PER_S
 from engine.prediction.registry import ModelRegistry
 from engine.session import TradingSession
+from engine.session.dispatch import GRACE_S
 from engine.session.loop import SessionParts
 from engine.store import queries
 from engine.store.journal import JournalStore, open_journal
@@ -40,6 +41,7 @@ from tests.unit.adapters.oanda.stand import Stand, standing
 SEED = 7
 STEP_S = 15
 MINUTE_NS = 60 * NS_PER_S
+GONE = f"not in the broker's log {GRACE_S} s after it was sent"
 INSTRUMENTS = ("EUR_USD", "USD_JPY")
 LIMITS = RiskLimits(order_interval_s_min=Decimal(0), stop_loss_atr=Decimal(3), take_profit_atr=Decimal(4))
 ECHO = f"<html><body>Bad gateway. You sent: Authorization: Bearer {TOKEN}</body></html>".encode()
@@ -157,7 +159,9 @@ class Stage:
         store = open_journal(self._folder / "keel.sqlite", wall_ns=lambda: 1)
         self._opened.callback(store.close)
         desk = self._opened.enter_context(stand.desk(deadlines))
-        config = SessionConfig(mode=Mode.PRACTICE, instruments=instruments, limits=LIMITS, model_id="sma-cross:2/3")
+        config = SessionConfig(
+            mode=Mode.PRACTICE, instruments=instruments, limits=LIMITS, model_id="sma-cross:2/3", speed=1.0
+        )
         clock = HandClock(stand.time)
         session = TradingSession(
             SessionParts(
@@ -238,15 +242,77 @@ def test_an_order_that_may_not_have_arrived_is_never_sent_again(stage: Stage, fa
     order_id = play.until_sent()
     lost = play.session.desk.orders.open_orders[0]
     assert (lost.intent.client_order_id, lost.status) == (order_id, "UNRESOLVED")
+    play.step(GRACE_S // STEP_S)
+    assert play.session.desk.orders.reserved_units(lost.intent.instrument) == abs(lost.intent.units)
+    assert TOKEN not in play.status(order_id)[1]
     play.minutes(5)
     assert play.sent.count(order_id) == 1
     assert play.stand.proxy.posts_of(order_id) == 0
-    assert play.session.desk.orders.reserved_units(lost.intent.instrument) == abs(lost.intent.units)
-    assert TOKEN not in play.status(order_id)[1]
+    assert play.status(order_id) == ("EXPIRED", GONE)
     play.check()
 
 
-def test_an_order_that_arrives_after_we_gave_up_is_adopted(stage: Stage) -> None:
+def test_the_next_signal_after_an_order_that_never_arrived_trades(stage: Stage) -> None:
+    play = stage.play(instruments=("EUR_USD",))
+    play.stand.proxy.inject(ResetBefore(), method="POST", path="/orders$")
+    first = play.until_sent()
+    second = play.until_sent(2)
+    assert play.status(first) == ("EXPIRED", GONE) and play.status(second)[0] == "FILLED"
+    assert play.session.desk.panel.trips == ()
+    play.check()
+
+
+def test_an_order_stays_unresolved_while_the_log_cannot_be_read(stage: Stage) -> None:
+    play, mended = stage.play(instruments=("EUR_USD",)), threading.Event()
+
+    def broken(body: bytes) -> bytes:
+        return body if mended.is_set() else b"<html>"
+
+    play.stand.proxy.inject(ResetBefore(), method="POST", path="/orders$")
+    order_id = play.until_sent()
+    play.stand.proxy.inject(Rewrite(change=broken), path="sinceid", times=None)
+    play.minutes(5)
+    desk = play.session.desk
+    (lost,) = desk.orders.open_orders
+    assert (lost.status, desk.state) == ("UNRESOLVED", SessionState.DEGRADED)
+    assert desk.orders.reserved_units("EUR_USD") == abs(lost.intent.units)
+    mended.set()
+    while desk.state is SessionState.DEGRADED:
+        play.step()
+    assert play.status(order_id) == ("EXPIRED", GONE)
+    assert play.stand.proxy.posts_of(order_id) == 0
+    play.check()
+
+
+def test_an_order_that_arrives_after_it_expired_is_adopted_and_stops_entries(stage: Stage) -> None:
+    gate = threading.Event()
+    play = stage.play(IMPATIENT, instruments=("EUR_USD",))
+    play.stand.proxy.inject(Hold(gate=gate), method="POST", path="/orders$")
+    order_id = play.until_sent()
+    play.step(GRACE_S // STEP_S + 1)
+    desk = play.session.desk
+    assert play.status(order_id) == ("EXPIRED", GONE) and desk.orders.idle
+    assert desk.trading_state is TradingState.ACTIVE and desk.ledger.flat
+    before = play.stand.last_id()
+    gate.set()
+    play.stand.wait_for_transactions_after(before)
+    play.step()
+    assert play.status(order_id)[0] == "FILLED"
+    assert (desk.trading_state, desk.state_reason) == (TradingState.REDUCING, "breaker late_fill")
+    assert desk.ledger.held == ("EUR_USD",) and play.stand.proxy.posts_of(order_id) == 1
+    play.check()
+    play.minutes(20)
+    actions = [one.action for one in desk.decisions if one.client_order_id]
+    assert actions == ["enter", "exit"]
+    assert "denied" in [one.action for one in desk.decisions]
+    play.check()
+    play.session.step([AcknowledgeBreaker(command_id="a", breaker="late_fill", reason="looked at the account")])
+    play.until_sent(3)
+    assert desk.decisions[-1].action == "enter" and desk.trading_state is TradingState.ACTIVE
+    play.check()
+
+
+def test_an_order_that_arrives_after_we_stopped_waiting_is_adopted(stage: Stage) -> None:
     gate = threading.Event()
     play = stage.play(IMPATIENT)
     play.stand.proxy.inject(Hold(gate=gate), method="POST", path="/orders$")
@@ -362,8 +428,11 @@ def test_a_line_that_is_down_for_minutes_degrades_and_passes_without_a_bar_lost(
     play.check()
     decided = play.decided()
     for name in INSTRUMENTS:
+        late = (name, "a newer bar has closed")
         starts = [start for found, start in decided if found == name]
         assert starts == list(range(starts[0], starts[-1] + 1, MINUTE_NS))
+        passed_over = [one.bar_ts_ns for one in play.session.desk.decisions if (one.instrument, one.reason) == late]
+        assert len(passed_over) >= 2 and passed_over[-1] < starts[-1]
         assert starts[-1] == play.stand.now_ns() // MINUTE_NS * MINUTE_NS - MINUTE_NS
 
 

@@ -136,7 +136,8 @@ def test_the_pace_does_not_change_the_result(capsys: pytest.CaptureFixture[str])
 
 
 BAD_INPUT = {
-    "mode": (["session", "--mode", "live"], "'live'"),
+    "mode": (["session", "--mode", "demo"], "'demo'"),
+    "live by accident": (["session", "--mode", "live"], "OANDA_ENVIRONMENT=live"),
     "model": (["session", *SHORT[:4], "--model", "nobody"], "nobody"),
     "model parameters": (["session", *SHORT[:4], "--model", "sma-cross:30/10"], "30"),
     "instrument": (["session", *SHORT[:4], "--instruments", "EUR_XXX"], "EUR_XXX"),

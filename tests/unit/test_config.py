@@ -2,6 +2,8 @@
 
 import io
 import logging
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -50,7 +52,7 @@ def test_real_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load_settings(env_file=NOWHERE).data_dir == Path("seen")
 
 
-@pytest.mark.parametrize("key", ["KEEL_DATADIR", "KEEL_", "OANDA_KEY", "KEEL_DATA_DIR_"])
+@pytest.mark.parametrize("key", ["KEEL_DATADIR", "KEEL_", "OANDA_KEY", "KEEL_DATA_DIR_", "LIVE_TRADE"])
 def test_unknown_key_of_ours_is_refused_with_the_known_ones(key: str, tmp_path: Path) -> None:
     known = ", ".join(item.metadata["key"] for item in fields(Settings))
     for given, path in (({key: "x"}, NOWHERE), ({}, env_file(tmp_path, f"{key}=x\n"))):
@@ -67,6 +69,57 @@ def test_unknown_log_level_is_refused_with_the_allowed_ones() -> None:
     with pytest.raises(ConfigError) as refused:
         load_settings({"KEEL_LOG_LEVEL": "loud"}, NOWHERE)
     assert str(refused.value) == "KEEL_LOG_LEVEL is 'LOUD'; it must be one of DEBUG, INFO, WARNING, ERROR."
+
+
+@pytest.mark.parametrize(("text", "consents"), [("yes", True), ("no", False), ("", False)])
+def test_consent_to_live_trading_is_a_word(text: str, consents: bool) -> None:
+    assert load_settings({"LIVE_TRADING": text}, NOWHERE).live_trading is consents
+
+
+@pytest.mark.parametrize("text", ["true", "YES", "1", "y"])
+def test_consent_is_no_other_word(text: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_settings({"LIVE_TRADING": text}, NOWHERE)
+    assert str(refused.value) == f"LIVE_TRADING is {text!r}; it must be one of no, yes."
+
+
+def test_environment_is_one_that_exists() -> None:
+    assert load_settings({"OANDA_ENVIRONMENT": "live"}, NOWHERE).oanda_environment == "live"
+    with pytest.raises(ConfigError, match=r"OANDA_ENVIRONMENT is 'demo'; it must be one of practice, live\."):
+        load_settings({"OANDA_ENVIRONMENT": "demo"}, NOWHERE)
+
+
+def test_keys_of_a_live_account_must_be_the_owners_alone(tmp_path: Path) -> None:
+    path = env_file(tmp_path, "OANDA_ENVIRONMENT=live\nOANDA_TOKEN=canary\n")
+    for mode in (0o644, 0o640, 0o604, 0o660):
+        path.chmod(mode)
+        with pytest.raises(ConfigError) as refused:
+            load_settings({}, path)
+        assert (
+            str(refused.value)
+            == f"The file {path} is open to others (mode {mode:o}); make it yours alone: chmod 600 {path}."
+        )
+    path.chmod(0o600)
+    assert load_settings({}, path).oanda_environment == "live"
+
+
+def test_keys_of_a_live_account_must_not_be_in_git(tmp_path: Path) -> None:
+    git = shutil.which("git")
+    if git is None:
+        pytest.skip("git is not installed, so nothing can be tracked by it")
+    path = env_file(tmp_path, "OANDA_ENVIRONMENT=live\n")
+    path.chmod(0o600)
+    subprocess.run([git, "init", "-q", str(tmp_path)], check=True)
+    assert load_settings({}, path).oanda_environment == "live"
+    subprocess.run([git, "-C", str(tmp_path), "add", "-f", ".env"], check=True)
+    with pytest.raises(ConfigError, match="is tracked by git"):
+        load_settings({}, path)
+
+
+def test_a_practice_file_may_be_open(tmp_path: Path) -> None:
+    path = env_file(tmp_path, "OANDA_TOKEN=canary\n")
+    path.chmod(0o644)
+    assert load_settings({}, path).oanda_token.reveal() == "canary"
 
 
 def test_every_problem_is_named_at_once() -> None:
@@ -106,7 +159,9 @@ def test_example_file_names_exactly_the_settings_and_their_defaults() -> None:
     path = ROOT / ".env.example"
     keys = {item.metadata["key"] for item in fields(Settings)}
     lines = path.read_text(encoding="utf-8").splitlines()
-    named = {line.lstrip("# ").split("=")[0] for line in lines if line.lstrip("# ").startswith(("KEEL_", "OANDA_"))}
+    named = {
+        line.lstrip("# ").split("=")[0] for line in lines if line.lstrip("# ").startswith(("KEEL_", "OANDA_", "LIVE_"))
+    }
     assert named == keys
     assert load_settings({}, path) == Settings()
 

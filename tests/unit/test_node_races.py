@@ -453,3 +453,19 @@ def test_the_second_half_of_a_double_click_on_resume_does_not_release_a_later_ha
     node.submit(PauseEntries(command_id="p"))
     wait_for("the verdict", lambda: any(v.command_id == "p" for v in node.snapshot.verdicts))
     assert node.latch.release() == "halt by another hand"
+
+
+@pytest.mark.parametrize("second", ["start-1", "start-2"])
+def test_a_start_that_comes_too_late_lets_go_of_what_was_opened_for_it(
+    node: TradingNode, settings: Settings, second: str
+) -> None:
+    """Two tabs start at once, or one clicks twice: what the loser had prepared must not stay open for ever."""
+    winner, loser = threading.Event(), threading.Event()
+    first, clock = gated(settings)
+    node.submit(StartSession(command_id="start-1", config=HOUR), replace(first, close=winner.set))
+    assert clock.waiting.wait(20)
+    node.submit(StartSession(command_id=second, config=HOUR), replace(gated(settings)[0], close=loser.set))
+    clock.gate.set()
+    assert loser.wait(20)
+    assert node.wait_until_idle(20)
+    assert winner.wait(20)

@@ -100,14 +100,15 @@ class OandaBroker:
             return _refused(made, outcome.status)
         return self._answered(made)
 
-    def transactions_since(self, transaction_id: int) -> Sequence[Transaction]:
+    def transactions_since(self, transaction_id: int, *, afresh: bool = False) -> Sequence[Transaction]:
         """Return every transaction after this id, in id order; raises RetryLater or HaltTrading.
 
-        Nothing is asked while the stream says that there is nothing new, or when it was asked a moment ago. What
-        comes before a transaction that cannot be booked is returned; the call after that raises.
+        Unless it has to be `afresh`, nothing is asked while the stream says that there is nothing new, or when it was
+        asked a moment ago. What comes before a transaction that cannot be booked is returned; the call after that
+        raises.
         """
         is_due = self._hinted_id > transaction_id or self._monotonic_s() - self._read_s >= self._patience_s
-        found = self._read_log(transaction_id) if is_due else []
+        found = self._read_log(transaction_id) if is_due or afresh else []
         if self._mistake and not found:
             raise HaltTrading(self._mistake)
         return found

@@ -20,8 +20,12 @@ from engine.adapters.oanda.watch import StreamWatch
 from engine.domain.error import Bug, ConfigError
 from engine.redaction import Secret
 
-REST_HOSTS: Mapping[str, str] = MappingProxyType({"practice": "https://api-fxpractice.oanda.com"})
-STREAM_HOSTS: Mapping[str, str] = MappingProxyType({"practice": "https://stream-fxpractice.oanda.com"})
+REST_HOSTS: Mapping[str, str] = MappingProxyType(
+    {"practice": "https://api-fxpractice.oanda.com", "live": "https://api-fxtrade.oanda.com"}
+)
+STREAM_HOSTS: Mapping[str, str] = MappingProxyType(
+    {"practice": "https://stream-fxpractice.oanda.com", "live": "https://stream-fxtrade.oanda.com"}
+)
 RATE_SAMPLE_S = 0.25
 
 

@@ -5,35 +5,11 @@ My tests are in tests/unit/adapters/sim/test_aggregation.py.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from decimal import Decimal
 
-from engine.domain.calendar import NEW_YORK, ROLLOVER
+from engine.domain.calendar import bucket_end_ns, bucket_start_ns
 from engine.domain.error import Bug, ConfigError
-from engine.domain.market import NS_PER_S, Bar, Granularity
-
-
-def bucket_start_ns(ts_ns: int, granularity: Granularity) -> int:
-    """Return the start of the bar that `ts_ns` falls into.
-
-    Bars start at UTC epoch multiples of their length, days at 17:00 New York (OANDA's dailyAlignment).
-    """
-    if granularity is not Granularity.D:
-        return ts_ns - ts_ns % granularity.ns
-    local = datetime.fromtimestamp(ts_ns // NS_PER_S, NEW_YORK)
-    day = local.date() if local.time() >= ROLLOVER else local.date() - timedelta(days=1)
-    return int(datetime.combine(day, ROLLOVER, NEW_YORK).timestamp()) * NS_PER_S
-
-
-def bucket_end_ns(start_ns: int, granularity: Granularity) -> int:
-    """Return the end (exclusive) of the bar that starts at `start_ns`.
-
-    A day ends at the next 17:00 New York; only the Saturday-to-Sunday days of clock changes are not 24 hours long.
-    """
-    if granularity is not Granularity.D:
-        return start_ns + granularity.ns
-    day = datetime.fromtimestamp(start_ns // NS_PER_S, NEW_YORK).date() + timedelta(days=1)
-    return int(datetime.combine(day, ROLLOVER, NEW_YORK).timestamp()) * NS_PER_S
+from engine.domain.market import Bar, Granularity
 
 
 def aggregate(bars: Sequence[Bar], granularity: Granularity) -> Bar:
@@ -61,8 +37,8 @@ class _Bucket:
     def __init__(self, first: Bar, granularity: Granularity) -> None:
         self.instrument = first.instrument
         self.granularity = granularity
-        self.start_ns = bucket_start_ns(first.open_ts_ns, granularity)
-        self.end_ns = bucket_end_ns(self.start_ns, granularity)
+        self.start_ns = bucket_start_ns(first.open_ts_ns, granularity.ns)
+        self.end_ns = bucket_end_ns(self.start_ns, granularity.ns)
         self.last_ns = first.close_ts_ns
         if self.last_ns > self.end_ns:
             raise ConfigError(

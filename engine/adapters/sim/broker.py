@@ -74,8 +74,8 @@ class SimBroker:
         """Return the tradeable instruments by name."""
         return self._exchange.instruments
 
-    def transactions_since(self, transaction_id: int) -> Sequence[Transaction]:
-        """Return every transaction after this id, in id order."""
+    def transactions_since(self, transaction_id: int, *, afresh: bool = False) -> Sequence[Transaction]:
+        """Return every transaction after this id, in id order; the log is at hand, and always afresh."""
         if transaction_id >= self._book.last_id:
             return ()
         return tuple(transaction(entry) for entry in self._book.since(transaction_id))

@@ -11,9 +11,9 @@ import numpy as np
 
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.adapters.sim.market_bars import BarMaker, Columns, InstrumentBars, Ints, in_sequence, joined
-from engine.adapters.sim.market_hours import DAY_MINUTES, DAY_NS, DAY_S, offset_minutes
+from engine.adapters.sim.market_hours import DAY_MINUTES, DAY_NS, DAY_S
 from engine.adapters.sim.market_world import CurrencyWorld
-from engine.domain.calendar import NEW_YORK
+from engine.domain.calendar import bucket_start_ns
 from engine.domain.error import ConfigError
 from engine.domain.market import NS_PER_S, Bar, Granularity
 
@@ -25,7 +25,6 @@ _EARLIEST_START_NS = 946_684_800 * NS_PER_S
 _SEED_MAX = 2**64 - 1
 # Days of hourly bars: of all instruments for all the days of history, about 60 MB.
 _HOURS_KEPT = 20_000
-_DAY_BREAK_S = 17 * 3_600
 
 
 class GeneratedMarket:
@@ -175,9 +174,9 @@ def _check(seed: int, instruments: Sequence[str], start_ns: int) -> None:
 
 
 def _bucket_starts(seconds: Ints, day: int, granularity: Granularity) -> Ints:
-    """Return the start of each bar's bucket, in seconds; agrees with aggregation.bucket_start_ns in open hours."""
-    length = granularity.seconds
-    if granularity is not Granularity.D:
-        return seconds - seconds % length
-    shift = offset_minutes(day, NEW_YORK) * 60 - _DAY_BREAK_S
-    return seconds - (seconds + shift) % length
+    """Return the start of each bar's bucket, in seconds; `seconds` are of open hours of this UTC day.
+
+    Clocks change while the market is closed: the day's last bucket tells where those of all its open hours begin.
+    """
+    last = bucket_start_ns((day + 1) * DAY_NS - 1, granularity.ns) // NS_PER_S
+    return seconds - (seconds - last) % granularity.seconds

@@ -6,8 +6,9 @@ My tests are in tests/unit/adapters/sim/test_market_data.py.
 
 from collections.abc import Sequence
 
-from engine.adapters.sim.aggregation import Aggregator, bucket_end_ns, bucket_start_ns
+from engine.adapters.sim.aggregation import Aggregator
 from engine.adapters.sim.broker import SimBroker
+from engine.domain.calendar import bucket_end_ns, bucket_start_ns
 from engine.domain.error import ConfigError
 from engine.domain.market import Bar, Granularity, Quote
 from engine.ports import BarSource
@@ -30,6 +31,7 @@ class SimMarketData:
         self._followed: frozenset[str] = frozenset()
         self._aggregators: dict[str, Aggregator] = {}
         self._bucket_end_ns: int | None = None
+        self._recalls = False
 
     def start(self, instruments: Sequence[str], granularity: Granularity) -> None:
         """Begin to follow these instruments; raises ConfigError when the source cannot give bars of them."""
@@ -49,6 +51,7 @@ class SimMarketData:
         self._aggregators = {}
         if granularity is not self._source.granularity:
             self._aggregators = {name: Aggregator(name, granularity) for name in instruments}
+        self._recalls = granularity.ns > Granularity.H1.ns
 
     def poll(self, now_ns: int) -> Sequence[Quote | Bar]:
         """Let the broker live through every frame that ends by now, one at a time, and return what came of it.
@@ -86,10 +89,22 @@ class SimMarketData:
             news += bars
             return
         if bars and self._bucket_end_ns is None:
-            start_ns = bucket_start_ns(bars[0].open_ts_ns, self._granularity)
-            self._bucket_end_ns = bucket_end_ns(start_ns, self._granularity)
+            start_ns = bucket_start_ns(bars[0].open_ts_ns, self._granularity.ns)
+            self._bucket_end_ns = bucket_end_ns(start_ns, self._granularity.ns)
+            if self._recalls:
+                self._recall(start_ns, bars[0].open_ts_ns)
         closed = (self._aggregators[bar.instrument].add(bar) for bar in bars)
         news.extend(bar for bar in closed if bar is not None)
+
+    def _recall(self, from_ns: int, to_ns: int) -> None:
+        """Make the first bar whole: hours that hang on 17:00 New York began before the session did."""
+        source = self._source
+        self._recalls = False
+        for name, aggregator in self._aggregators.items():
+            # The frame that has just been popped is history by now, and is yet to be reported.
+            for bar in source.history(name, source.granularity, (to_ns - from_ns) // source.granularity.ns + 1):
+                if from_ns <= bar.open_ts_ns < to_ns:
+                    aggregator.add(bar)
 
     def _close_bucket(self, end_ns: int, news: list[Quote | Bar]) -> None:
         """End the bucket that all instruments share: close the bars of those that had no tick at its end."""

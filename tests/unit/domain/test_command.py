@@ -7,6 +7,7 @@ import pytest
 
 from engine.domain.command import (
     AcknowledgeBreaker,
+    ArmLive,
     ClosePosition,
     Command,
     Mode,
@@ -19,6 +20,7 @@ from engine.domain.error import ConfigError
 from engine.domain.limits import RiskLimits
 
 NEEDS: dict[Any, dict[str, Any]] = {
+    ArmLive: {"phrase": "TRADE LIVE 7001"},
     StartSession: {"config": SessionConfig()},
     ClosePosition: {"instrument": "EUR_USD"},
     UpdateRiskLimits: {"limits": RiskLimits()},

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from engine.domain.limits import RiskLimits
-from engine.risk.breakers import DEFAULT_BREAKERS, AccountView, BreakerPanel, DailyLoss, SessionDrawdown
+from engine.risk.breakers import DEFAULT_BREAKERS, AccountView, BreakerPanel, DailyLoss, SessionDrawdown, Trip
 
 LIMITS = RiskLimits(daily_loss_pct_max=Decimal(3), drawdown_pct_max=Decimal(10))
 CALM = AccountView(
@@ -93,7 +93,8 @@ def test_default_panel_watches_daily_loss_and_drawdown() -> None:
 def test_trip_is_reported_once_with_its_moment_and_reading() -> None:
     panel = BreakerPanel()
     (trip,) = panel.update(account("9600", ts_ns=42))
-    assert (trip.breaker, trip.ts_ns, trip.reading.value_pct) == ("daily_loss", 42, 4)
+    assert (trip.breaker, trip.ts_ns, trip.value, trip.limit) == ("daily_loss", 42, "4.00 %", "3 %")
+    assert trip.cause == "4.00 % reached 3 %"
     assert panel.update(account("9600", ts_ns=43)) == ()
     assert panel.trips == (trip,)
     assert panel.trip_of("daily_loss") is trip
@@ -124,6 +125,25 @@ def test_releasing_what_is_not_tripped_says_so() -> None:
     assert panel.release("daily_loss") is False
 
 
+def test_what_was_noticed_elsewhere_latches_once_and_is_released_like_any_other() -> None:
+    panel = BreakerPanel()
+    first = Trip(breaker="late_fill", ts_ns=1, value="order a", limit="none", cause="a came late")
+    assert panel.latch(first)
+    assert not panel.latch(replace(first, ts_ns=2, value="order b"))
+    assert panel.tripped and panel.trips == (first,) and panel.trip_of("late_fill") is first
+    assert {trip.breaker for trip in panel.update(account("9600"))} == {"daily_loss"}
+    assert panel.trip_of("late_fill") is first
+    assert panel.release("late_fill") and not panel.release("late_fill")
+    assert [trip.breaker for trip in panel.trips] == ["daily_loss"]
+    assert panel.latch(replace(first, ts_ns=3))
+
+
+def test_a_measuring_breaker_that_was_latched_from_elsewhere_is_not_tripped_twice() -> None:
+    panel = BreakerPanel()
+    assert panel.latch(Trip(breaker="daily_loss", ts_ns=1, value="x", limit="y", cause="z"))
+    assert panel.update(account("9600")) == ()
+
+
 def test_released_breaker_trips_again_while_the_loss_stands() -> None:
     panel = BreakerPanel()
     panel.update(account("9600"))
@@ -148,6 +168,6 @@ def test_breakers_latch_exactly_from_the_first_moment_over_the_limit(path: list[
 def test_view_reading_and_trip_are_frozen() -> None:
     panel = BreakerPanel()
     (trip,) = panel.update(account("9600"))
-    for value, name in ((CALM, "equity_home"), (trip, "breaker"), (trip.reading, "value_pct")):
+    for value, name in ((CALM, "equity_home"), (trip, "breaker"), (DailyLoss().read(CALM), "value_pct")):
         with pytest.raises(AttributeError):
             setattr(value, name, Decimal(0))

@@ -32,7 +32,8 @@ class FaultyBroker:
     """The simulated broker behind a bad line.
 
     outcomes holds what the n-th submit (from 1) answers instead: NOT_SENT and LOST_ORDER never reach the broker,
-    LOST_ANSWER does. The log is read up to log_end only (None: all of it), and not at all while unreadable has a text.
+    LOST_ANSWER does. The log is read up to log_end only (None: all of it), and not at all while unreadable has a text;
+    a lazy broker reads it only when it has to be read afresh.
     """
 
     def __init__(self, inner: SimBroker) -> None:
@@ -43,6 +44,8 @@ class FaultyBroker:
         self.change: Callable[[OrderIntent], OrderIntent] = lambda intent: intent
         self.log_end: int | None = None
         self.unreadable = ""
+        self.lazy = False
+        self.on_read: Callable[[bool], None] = lambda afresh: None
 
     def opening(self) -> Opening:
         return self.inner.opening()
@@ -64,9 +67,12 @@ class FaultyBroker:
         answer = self.inner.submit(self.change(intent))
         return outcome or answer
 
-    def transactions_since(self, transaction_id: int) -> Sequence[Transaction]:
+    def transactions_since(self, transaction_id: int, *, afresh: bool = False) -> Sequence[Transaction]:
+        self.on_read(afresh)
         if self.unreadable:
             raise RetryLater(self.unreadable)
+        if self.lazy and not afresh:
+            return []
         fresh = self.inner.transactions_since(transaction_id)
         return [one for one in fresh if self.log_end is None or one.transaction_id <= self.log_end]
 
@@ -116,15 +122,19 @@ def make_faulty(
     latch: HaltLatch | None = None,
     warmup_timeout_s: int = 60,
     duration_s: int | None = None,
+    venue_speed: float | None = None,
     prepare: Callable[[FaultyMarketData], None] = lambda market: None,
 ) -> FaultyRig:
-    """Build a session over one list of bars per instrument, not stepped yet; `prepare` breaks the market first."""
+    """Build a session over one list of bars per instrument, not stepped yet; `prepare` breaks the market first.
+
+    With a venue_speed it takes itself for one at a venue whose time runs so fast; it is stepped by hand all the same.
+    """
     names = tuple(one[0].instrument for one in bars)
     source = RecordedBars([series(one) for one in bars], LOOKBACK)
     instruments = {name: CATALOGUE[name] for name in names}
     config = SessionConfig(
-        mode=Mode.REPLAY, instruments=names, model_id="script", speed=None, limits=limits,
-        warmup_timeout_s=warmup_timeout_s, duration_s=duration_s,
+        mode=Mode.PRACTICE if venue_speed else Mode.REPLAY, instruments=names, model_id="script", speed=venue_speed,
+        limits=limits, warmup_timeout_s=warmup_timeout_s, duration_s=duration_s,
     )  # fmt: skip
     inner = SimBroker(instruments=instruments, currency="USD", balance=config.capital_home, start_ns=source.start_ns)
     broker, market = FaultyBroker(inner), FaultyMarketData(SimMarketData(source=source, broker=inner))

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from engine.domain.command import (
     AcknowledgeBreaker,
+    ArmLive,
     ClosePosition,
     FlattenAll,
     HaltTrading,
@@ -172,3 +173,9 @@ def test_a_breaker_is_released_with_a_reason_and_measures_anew(tmp_path: Path) -
     rig.command(AcknowledgeBreaker(command_id="c", breaker="drawdown", reason="looked"))
     assert verdict(rig)[0] and rig.session.desk.trading_state is TradingState.ACTIVE
     assert rig.rows("SELECT kind FROM events WHERE kind = 'BreakerReleased'") == [("BreakerReleased",)]
+
+
+def test_only_a_live_session_is_armed(rig: Rig) -> None:
+    rig.command(ArmLive(command_id="a", phrase=""))
+    assert verdict(rig) == (False, "this session needs no arming; only a live one does")
+    assert rig.session.desk.armed_until_ns is None

@@ -18,6 +18,7 @@ from tests.unit.session.faulty import LOST_ANSWER, LOST_ORDER, NOT_SENT, FaultyR
 from tests.unit.session.rig import LIMITS, bar
 
 START = Decimal("1.10000")
+GRACE_OF_DAYS = 86_400.0
 
 
 def quiet(count: int = 30, instrument: str = "EUR_USD") -> list:
@@ -113,7 +114,8 @@ def test_an_order_that_was_not_sent_is_rejected_and_the_next_signal_may_enter(tm
 def test_an_unresolved_order_reserves_and_no_second_order_leaves_in_its_instrument(
     tmp_path: Path, outcome: object
 ) -> None:
-    rig = make_faulty(tmp_path, [quiet(), quiet(instrument="GBP_USD")], {8: 1, 12: -1, 16: 1})
+    bars = [quiet(), quiet(instrument="GBP_USD")]
+    rig = make_faulty(tmp_path, bars, {8: 1, 12: -1, 16: 1}, venue_speed=GRACE_OF_DAYS)
     rig.broker.outcomes[1] = outcome  # type: ignore[assignment]
     rig.play()
     desk = rig.session.desk
@@ -130,7 +132,7 @@ def test_an_unresolved_order_reserves_and_no_second_order_leaves_in_its_instrume
 
 
 def test_a_late_fill_in_the_log_settles_an_unresolved_order(tmp_path: Path) -> None:
-    rig = make_faulty(tmp_path, [quiet()], {8: 1, 12: -1, 16: -1})
+    rig = make_faulty(tmp_path, [quiet()], {8: 1, 12: -1, 16: -1}, venue_speed=GRACE_OF_DAYS)
     rig.broker.outcomes[1] = LOST_ANSWER
     until_sent(rig)
     for _ in range(5):

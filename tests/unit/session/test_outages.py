@@ -1,14 +1,22 @@
 """Market data that cannot be read for a while, gaps, and how a run ends."""
 
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
+from threading import Event
 
 import pytest
 from msgspec.structs import replace
 
+from engine.adapters.clock import PacedClock
+from engine.adapters.sim.broker import SimBroker
+from engine.adapters.sim.instruments import CATALOGUE
+from engine.adapters.sim.market import DEFAULT_START_NS, GeneratedMarket
+from engine.adapters.sim.market_data import SimMarketData
 from engine.domain.command import HaltTrading, ResumeTrading
+from engine.domain.decision import Action
 from engine.domain.event import SessionState, TradingState
-from engine.domain.market import Bar, Quote
+from engine.domain.market import Bar, Granularity, Quote
 from tests.unit.session.faulty import FaultyRig, make_faulty
 from tests.unit.session.rig import LOOKBACK, bar, make_rig
 
@@ -42,6 +50,92 @@ def test_an_outage_of_the_market_degrades_and_ends_by_itself(tmp_path: Path) -> 
     assert len(rig.broker.submitted) == 1
     decided = rig.rows("SELECT bar_ts_ns, count(*) FROM decisions GROUP BY bar_ts_ns")
     assert len(decided) == 30 - LOOKBACK and {count for _, count in decided} == {1}
+
+
+def outage_over_bars(rig: FaultyRig, minutes: int) -> None:
+    """Let the market be unreadable for so many minutes, then step once: their bars come together."""
+    rig.market.outage = "the price stream broke off"
+    until_ns = rig.clock.now_ns() + minutes * 60 * 10**9
+    while rig.clock.now_ns() < until_ns:
+        rig.step()
+    rig.market.outage = ""
+    rig.command()
+
+
+def test_of_bars_that_come_together_only_the_newest_is_traded_on(tmp_path: Path) -> None:
+    rig = make_faulty(tmp_path, [quiet(), quiet("GBP_USD")], {8: 1, 9: 1, 10: 1, 14: 1})
+    until_decided(rig, 6)
+    asked: list[int] = []
+    predict = rig.session._parts.predictor.predict
+    rig.session._parts.predictor.predict = lambda window: [  # type: ignore[method-assign]
+        asked.append(window.close_ts_ns[-1]),
+        predict(window),
+    ][1]
+    outage_over_bars(rig, 5)
+    late = list(rig.session.desk.decisions)[6:]
+    assert len(late) == 10 and len({(one.instrument, one.bar_ts_ns) for one in late}) == 10
+    newest_ns = max(one.bar_ts_ns for one in late)
+    stale = [one for one in late if one.bar_ts_ns < newest_ns]
+    assert {(one.action, one.reason) for one in stale} == {(Action.HOLD, "a newer bar has closed")}
+    assert [one.reason for one in late if one not in stale] == ["no signal", "no signal"]
+    assert asked == [newest_ns + 60 * 10**9] * 2
+    assert rig.broker.submitted == []
+    rig.play()
+    assert [order.instrument for order in rig.broker.submitted] == ["EUR_USD", "GBP_USD"]
+    assert rig.session.desk.counts().decisions == rig.session.desk.counts().bars == 2 * (30 - LOOKBACK)
+    windows = [window.close_ts_ns for window in rig.session.desk.windows.values()]
+    assert all(list(times) == list(range(times[0], times[-1] + 1, 60 * 10**9)) for times in windows)
+
+
+def test_the_newest_bar_after_an_outage_is_traded_on(tmp_path: Path) -> None:
+    rig = make_faulty(tmp_path, [quiet()], {index: 1 for index in range(8, 30)})
+    until_decided(rig, 3)
+    outage_over_bars(rig, 5)
+    acted = [one for one in rig.session.desk.decisions if one.client_order_id]
+    assert [one.bar_ts_ns for one in acted] == [quiet()[12].open_ts_ns]
+
+
+def test_an_instrument_that_was_silent_is_judged_by_its_own_newest_bar(tmp_path: Path) -> None:
+    """Nobody traded it in the last minutes of the outage: no newer bar of it has closed."""
+    silent = [one for index, one in enumerate(quiet("GBP_USD")) if index not in (11, 12)]
+    rig = make_faulty(tmp_path, [quiet(), silent], {})
+    until_decided(rig, 6)
+    outage_over_bars(rig, 5)
+    late = {(one.instrument, one.bar_ts_ns): one.reason for one in list(rig.session.desk.decisions)[6:]}
+    assert late["GBP_USD", quiet()[10].open_ts_ns] == "no signal"
+    assert late["GBP_USD", quiet()[9].open_ts_ns] == "a newer bar has closed"
+    assert late["EUR_USD", quiet()[10].open_ts_ns] == "a newer bar has closed"
+
+
+def test_the_bar_before_a_week_end_and_the_one_after_it_are_traded_on(tmp_path: Path) -> None:
+    gap_ns = 48 * 3_600 * 10**9
+    bars = [replace(one, open_ts_ns=one.open_ts_ns + (gap_ns if i >= 12 else 0)) for i, one in enumerate(quiet())]
+    rig = make_faulty(tmp_path, [bars], {11: 1, gap_ns // (60 * 10**9) + 12: -1})
+    rig.play()
+    acted = [(one.bar_ts_ns, one.action) for one in rig.session.desk.decisions if one.direction]
+    assert acted == [(bars[11].open_ts_ns, Action.ENTER), (bars[12].open_ts_ns, Action.REVERSE)]
+
+
+@pytest.mark.parametrize("granularity", [Granularity.S5, Granularity.M1])
+def test_a_simulated_market_hands_its_bars_out_one_by_one_at_any_pace(granularity: Granularity) -> None:
+    """What is taken for an outage there would make a digest depend on the machine."""
+    for speed in (None, 86_400.0):
+        source = GeneratedMarket(3, ("EUR_USD", "USD_JPY"))
+        traded = {name: CATALOGUE[name] for name in source.instruments}
+        broker = SimBroker(instruments=traded, currency="USD", balance=Decimal(1_000), start_ns=DEFAULT_START_NS)
+        market, clock = SimMarketData(source=source, broker=broker), PacedClock(DEFAULT_START_NS, speed)
+        market.start(source.instruments, granularity)
+        woken = Event()
+        seen: Counter[str] = Counter()
+        for number in range(300):
+            woken.set() if number % 3 == 0 else woken.clear()
+            due_ns = market.next_due_ns()
+            assert due_ns is not None
+            clock.wait_until(due_ns, woken)
+            bars = [item.instrument for item in market.poll(clock.now_ns()) if isinstance(item, Bar)]
+            assert len(set(bars)) == len(bars)
+            seen.update(bars)
+        assert set(seen) == set(source.instruments) and min(seen.values()) > 1
 
 
 def test_an_outage_does_not_end_the_run_when_the_data_have_not(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the operator is told must be so: next bar, stop with an open question, equity of crosses, a stale page."""
 
 import dataclasses
+from collections import deque
 from decimal import Decimal
 from pathlib import Path
 
@@ -25,7 +26,8 @@ from tests.unit.session.test_view import flatten_that_goes_on
 START = Decimal("1.10000")
 
 
-def next_bar(granularity: Granularity, now: str) -> int | None:
+def next_bar(granularity: Granularity, now: str, newest: str = "") -> int | None:
+    """When the snapshot says that the running bar ends; the newest closed one began at `newest`."""
     desk = Desk(
         config=SessionConfig(instruments=("EUR_USD",), granularity=granularity), run_id=1, currency="USD",
         instruments=dict(CATALOGUE), granularity_ns=granularity.ns, limits=RiskLimits(),
@@ -33,6 +35,8 @@ def next_bar(granularity: Granularity, now: str) -> int | None:
     )  # fmt: skip
     desk.ledger.apply(paid_in(1, "100"))
     desk.open_books()
+    if newest:
+        desk.bars["EUR_USD"] = deque([replace(bar(0, START), granularity=granularity, open_ts_ns=at(newest))])
     return take_snapshot(desk, (), revision=1, published_ns=0).next_bar_ns
 
 
@@ -43,6 +47,14 @@ def next_bar(granularity: Granularity, now: str) -> int | None:
         (Granularity.M1, "2025-01-06T10:00:59", "2025-01-06T10:01:00"),
         (Granularity.M15, "2025-01-06T10:07:00", "2025-01-06T10:15:00"),
         (Granularity.H1, "2025-01-06T10:59:00", "2025-01-06T11:00:00"),
+        (Granularity.H2, "2025-07-07T10:59:00", "2025-07-07T11:00:00"),
+        (Granularity.H3, "2025-01-06T10:59:00", "2025-01-06T11:00:00"),
+        (Granularity.H4, "2025-01-06T10:59:00", "2025-01-06T13:00:00"),
+        (Granularity.H4, "2025-07-07T13:00:00", "2025-07-07T17:00:00"),
+        (Granularity.H6, "2025-01-06T10:59:00", "2025-01-06T11:00:00"),
+        (Granularity.H8, "2025-01-06T10:59:00", "2025-01-06T17:00:00"),
+        (Granularity.H12, "2025-03-07T16:59:00", "2025-03-07T17:00:00"),
+        (Granularity.H12, "2025-03-09T17:03:00", "2025-03-10T05:00:00"),
     ],
 )
 def test_the_next_bar_closes_on_the_grid(granularity: Granularity, now: str, then: str) -> None:
@@ -51,6 +63,24 @@ def test_the_next_bar_closes_on_the_grid(granularity: Granularity, now: str, the
 
 def test_the_next_day_closes_at_five_in_new_york() -> None:
     assert next_bar(Granularity.D, "2025-01-06T10:00") == at("2025-01-06T17:00")
+
+
+@pytest.mark.parametrize(
+    ("granularity", "newest", "now", "then"),
+    [
+        # New York is four hours behind in summer: this recording counts its bars from midnight UTC.
+        (Granularity.H4, "2025-07-07T04:00", "2025-07-07T08:00", "2025-07-07T12:00"),
+        (Granularity.H4, "2025-07-07T04:00", "2025-07-07T11:59", "2025-07-07T12:00"),
+        (Granularity.H4, "2025-07-04T12:00", "2025-07-06T21:00", "2025-07-07T00:00"),
+        (Granularity.D, "2025-07-06T20:00", "2025-07-07T20:00", "2025-07-08T20:00"),
+        (Granularity.H4, "2025-07-07T05:00", "2025-07-07T09:00", "2025-07-07T13:00"),
+        (Granularity.M5, "2025-07-07T09:05", "2025-07-07T09:11", "2025-07-07T09:15"),
+    ],
+)
+def test_the_next_bar_closes_on_the_grid_of_the_recording(
+    granularity: Granularity, newest: str, now: str, then: str
+) -> None:
+    assert next_bar(granularity, now, newest) == at(then)
 
 
 def test_a_stop_mentions_orders_of_unknown_outcome(tmp_path: Path) -> None:

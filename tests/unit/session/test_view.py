@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from engine.domain.command import AcknowledgeBreaker, FlattenAll, HaltTrading, PauseEntries
 from engine.domain.event import SessionState, TradingState
 from engine.domain.market import NS_PER_S
+from engine.risk.breakers import Trip
 from engine.session.view import take_snapshot
 from tests.unit.session.faulty import LOST_ORDER, make_faulty
 from tests.unit.session.rig import LIMITS, PIP, Rig, bar, make_rig
@@ -114,6 +115,17 @@ def test_a_tripped_breaker_tells_when_and_why_and_an_untripped_one_how_far(tmp_p
     assert [breaker.tripped_ns for breaker in rig.session.snapshot(2, 0).breakers] == [None, None]
 
 
+def test_what_was_latched_without_a_measure_is_shown_behind_the_breakers_that_have_one(rig: Rig) -> None:
+    trip = Trip(breaker="late_fill", ts_ns=5, value="order a", limit="none", cause="order a was filled late")
+    rig.session.desk.panel.latch(trip)
+    daily, drawdown, late = rig.session.snapshot(1, 0).breakers
+    assert (daily.tripped_ns, drawdown.tripped_ns) == (None, None)
+    assert (late.name, late.value, late.limit, late.used_pct) == ("late_fill", "order a", "none", 100.0)
+    assert (late.tripped_ns, late.cause) == (5, "order a was filled late")
+    rig.command(AcknowledgeBreaker(command_id="a", breaker="late_fill", reason="looked"))
+    assert [breaker.name for breaker in rig.session.snapshot(2, 0).breakers] == ["daily_loss", "drawdown"]
+
+
 def test_the_trading_state_and_its_reason_follow_a_command(rig: Rig) -> None:
     rig.command(PauseEntries(command_id="p"))
     paused = rig.session.snapshot(1, 0)
@@ -125,7 +137,7 @@ def test_the_trading_state_and_its_reason_follow_a_command(rig: Rig) -> None:
 
 
 def test_an_order_of_unknown_outcome_is_named(tmp_path: Path) -> None:
-    rig = make_faulty(tmp_path, [[bar(i, START) for i in range(20)]], {8: 1})
+    rig = make_faulty(tmp_path, [[bar(i, START) for i in range(20)]], {8: 1}, venue_speed=86_400.0)
     rig.broker.outcomes[1] = LOST_ORDER
     rig.play()
     snapshot = take_snapshot(rig.session.desk, (), revision=1, published_ns=0)

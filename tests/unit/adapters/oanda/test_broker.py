@@ -179,6 +179,23 @@ def test_a_quiet_log_is_not_asked_more_often_than_needed(stand: Stand, broker: O
     assert asked(stand) == before + 2
 
 
+def test_a_log_that_has_to_be_afresh_is_asked_at_once(stand: Stand, broker: OandaBroker) -> None:
+    broker.is_streaming = lambda: True
+    known = broker.opening().last_transaction_id
+    assert logged(stand, broker) == []
+    stand.order(500)
+    before = asked(stand)
+    assert broker.transactions_since(known) == [] and asked(stand) == before
+    assert [type(each) for each in broker.transactions_since(known, afresh=True)] == [OrderCreated, Fill]
+    assert asked(stand) == before + 1
+    assert broker.transactions_since(known + 2, afresh=True) == [] and asked(stand) == before + 2
+    stand.proxy.inject(ResetBefore(), path=LOG)
+    with pytest.raises(RetryLater):
+        broker.transactions_since(known + 2, afresh=True)
+    with pytest.raises(RetryLater):
+        broker.transactions_since(known + 2, afresh=True)  # held back: what was not read is never "nothing new"
+
+
 def test_a_line_of_the_stream_is_a_reason_to_ask_and_nothing_more(stand: Stand, broker: OandaBroker) -> None:
     broker.is_streaming = lambda: True
     known = broker.opening().last_transaction_id

@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engine.adapters.sim.aggregation import Aggregator, bucket_end_ns
+from engine.adapters.sim.aggregation import Aggregator
 from engine.adapters.sim.instruments import CATALOGUE
-from engine.adapters.sim.market import DEFAULT_START_NS, GeneratedMarket
+from engine.adapters.sim.market import DEFAULT_START_NS, GeneratedMarket, _bucket_starts
+from engine.adapters.sim.market_hours import DAY_S, open_minutes
+from engine.domain.calendar import bucket_end_ns, bucket_start_ns
 from engine.domain.error import ConfigError
 from engine.domain.market import NS_PER_S, Bar, Granularity
 
@@ -270,7 +272,7 @@ def test_history_shows_nothing_that_has_not_ended() -> None:
     for granularity in Granularity:
         last = market.history("EUR_USD", granularity, 1)[-1]
         assert last.granularity is granularity
-        assert bucket_end_ns(last.open_ts_ns, granularity) <= DEFAULT_START_NS + 90 * NS_PER_S
+        assert bucket_end_ns(last.open_ts_ns, granularity.ns) <= DEFAULT_START_NS + 90 * NS_PER_S
         assert last.close_ts_ns > DEFAULT_START_NS - 3 * D.ns
 
 
@@ -316,6 +318,16 @@ def test_days_begin_at_17_new_york_and_join_their_hours() -> None:
         assert day.tick_count == sum(bar.tick_count for bar in inside)
         assert (day.bid_open, day.ask_close) == (inside[0].bid_open, inside[-1].ask_close)
         assert (day.ask_high, day.bid_low) == (max(b.ask_high for b in inside), min(b.bid_low for b in inside))
+
+
+@pytest.mark.parametrize("granularity", list(Granularity))
+@pytest.mark.parametrize("first", ["2025-03-05", "2025-10-29", "2024-06-10"])
+def test_the_buckets_of_a_whole_day_are_those_of_its_moments(granularity: Granularity, first: str) -> None:
+    """Over a week-end in which the clock changes, forward and back, and one in which it does not."""
+    for day in range(at(first) // NS_PER_S // DAY_S, at(first) // NS_PER_S // DAY_S + 8):
+        seconds = open_minutes(day) * 60 + 35 + day * DAY_S
+        expected = [bucket_start_ns(int(second) * NS_PER_S, granularity.ns) // NS_PER_S for second in seconds]
+        assert _bucket_starts(seconds, day, granularity).tolist() == expected
 
 
 def test_where_history_ends_no_day_is_cut_in_half(monkeypatch: pytest.MonkeyPatch) -> None:

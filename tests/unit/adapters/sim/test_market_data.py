@@ -154,6 +154,31 @@ def test_what_is_not_followed_moves_the_broker_silently() -> None:
     assert told(data.poll(at(2))) == [("quote", "EUR_GBP", 2), ("M1", "EUR_GBP", 2)]
 
 
+@pytest.mark.parametrize(
+    ("granularity", "opened", "names_told"),
+    [
+        ("H4", "1.04000", ("EUR_USD",)),
+        ("H8", "1.02000", ("EUR_USD", "GBP_USD")),
+        ("D", "1.01000", ("EUR_USD", "GBP_USD")),
+        ("H1", "1.10000", ("EUR_USD",)),
+    ],
+)
+def test_the_first_bar_of_some_hours_knows_those_before_the_session(
+    granularity: str, opened: str, names_told: tuple[str, ...]
+) -> None:
+    """It is 12:00 UTC: H4 began at 10:00, H8 at 06:00, the day the evening before."""
+    names = ("EUR_USD", "GBP_USD")
+    tape = Tape(bar(1, "1.10000"), bar(9, "1.20000"), names=names)
+    tape.past = [bar(minute, price) for minute, price in ((-360, "1.01"), (-359, "1.02"), (-120, "1.03"))]
+    tape.past += [bar(-119, "1.04000"), bar(-130, "1.30000", name="GBP_USD")]
+    data = SimMarketData(source=tape, broker=broker(*names))
+    data.start(names, Granularity(granularity))
+    closed = {each.instrument: each for each in data.poll(at(900)) if isinstance(each, Bar)}
+    assert tuple(closed) == names_told
+    longer = closed["EUR_USD"]
+    assert (longer.bid_open, longer.bid_close) == (Decimal(opened), Decimal("1.20000"))
+
+
 def test_history_is_the_sources_at_the_sessions_granularity() -> None:
     bars = [bar(minute, "1.10000") for minute in range(1, 6)]
     data = SimMarketData(source=Tape(*bars), broker=broker())
