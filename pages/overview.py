@@ -24,7 +24,7 @@ from engine.domain.instrument import Instrument
 from engine.node import TradingNode
 from engine.snapshot import BreakerView, PositionView, Snapshot
 from engine.store import queries
-from pages.parts import confirm, figures, formats, frame, live_chart, tables
+from pages.parts import account, arming, confirm, figures, formats, frame, live_chart, tables, unlock
 from pages.parts.figures import RoundTrip
 
 CLOSED_TRADES_MAX = 200
@@ -32,6 +32,7 @@ DECISIONS_SHOWN = 12
 CANDLES_HEIGHT, EQUITY_HEIGHT = 420, 300
 ARROWS = {1: "▲", -1: "▼"}
 HUNDRED = Decimal(100)
+_STILL_THERE = "Open trades stay at OANDA with their stops; close them there before the next session on this account."
 
 
 def render() -> None:
@@ -76,11 +77,11 @@ def _notice(node: TradingNode, snapshot: Snapshot) -> None:
     elif state == SessionState.FAULTED:
         st.error(
             f"**The session stopped on an error.** {reason}  \nNothing more is sent; open positions keep their stops "
-            "at the broker. Look at the open positions, then press Start for a new session.",
+            f"at the broker. {_after_fault(snapshot)}",
             icon=":material/error:",
         )
     elif state == SessionState.STOPPED:
-        st.info(f"Run {snapshot.run_id} has ended: {reason} These figures are final.")
+        st.info(f"Run {snapshot.run_id} has ended: {reason} {_after_end(snapshot)}")
     elif frame.is_stale(snapshot):
         st.warning(
             f"**These numbers are {formats.age(frame.age_s(snapshot))} old.** The engine publishes nothing new. "
@@ -88,9 +89,28 @@ def _notice(node: TradingNode, snapshot: Snapshot) -> None:
             icon=":material/sync_problem:",
         )
     elif state == SessionState.DEGRADED:
-        st.warning(f"**Market data is disturbed.** {reason}  \nIt trades again by itself when the data are back.")
+        st.warning(
+            f"**Market or broker cannot be read now.** {reason}  \nNothing new is opened; it goes on by itself when "
+            "they can.",
+            icon=":material/warning:",
+        )
     if snapshot.active:
         _trading_notice(node, snapshot)
+
+
+def _after_fault(snapshot: Snapshot) -> str:
+    if account.is_outside(snapshot):
+        return f"Look at the account before anything else. {_STILL_THERE}"
+    return "Look at the open positions, then press Start for a new session."
+
+
+def _after_end(snapshot: Snapshot) -> str:
+    """Say that the figures stay as they are; what is open on an account at OANDA does not."""
+    if not account.is_outside(snapshot) or not snapshot.open_trades:
+        return "These figures are final."
+    count = len(snapshot.open_trades)
+    left = "1 trade was" if count == 1 else f"{count} trades were"
+    return f"These figures are of that moment; {left} still open. {_STILL_THERE}"
 
 
 def _last_run(node: TradingNode) -> str:
@@ -105,7 +125,8 @@ def _last_run(node: TradingNode) -> str:
         return "**No session yet.**"
     how = {"STOPPED": "ended", "FAULTED": "stopped on an error"}.get(last.status, "was interrupted")
     left = f"; {still_open} of its trades were open" if still_open else ""
-    return f"**No session is running.** Run {last.run_id} {how}{left}: see Trades."
+    there = f" {_STILL_THERE}" if still_open and last.mode in account.OUTSIDE else ""
+    return f"**No session is running.** Run {last.run_id} {how}{left}: see Trades.{there}"
 
 
 def _default_summary(node: TradingNode) -> str:
@@ -119,6 +140,8 @@ def _trading_notice(node: TradingNode, snapshot: Snapshot) -> None:
     tripped = [breaker for breaker in snapshot.breakers if breaker.tripped_ns is not None]
     for breaker in tripped:
         _tripped(node, snapshot, breaker)
+    if arming.is_over(snapshot):
+        _disarmed(node, snapshot)
     if snapshot.trading_state == TradingState.HALTED:
         reason = formats.sentence(snapshot.reason)
         held = "open positions keep their stops at the broker" if snapshot.positions else "no position is open"
@@ -131,6 +154,17 @@ def _trading_notice(node: TradingNode, snapshot: Snapshot) -> None:
         st.info("Entries are paused: nothing new is opened, open positions are still managed. Resume in the sidebar.")
 
 
+def _disarmed(node: TradingNode, snapshot: Snapshot) -> None:
+    """Say that a live session opens nothing more, with the form that arms it again, on a phone too."""
+    st.warning(
+        "**The time for which this session was armed is over.** Nothing new is opened; open positions are still "
+        "managed and may be closed.",
+        icon=":material/lock_clock:",
+    )
+    with st.popover("Arm again"):
+        arming.again(node, snapshot, "page")
+
+
 def _tripped(node: TradingNode, snapshot: Snapshot, breaker: BreakerView) -> None:
     """Show a latched breaker with the form that releases it."""
     st.error(
@@ -140,6 +174,9 @@ def _tripped(node: TradingNode, snapshot: Snapshot, breaker: BreakerView) -> Non
     )
     with st.popover("Release this breaker"):
         name = f"release-{breaker.name}"
+        if unlock.locks_session(node):
+            unlock.field(node, name)
+            return
         reason = st.text_input("Why may trading go on?", key=f"{name}-reason", max_chars=200)
         confirm.button(
             node, snapshot, name, "Release",

@@ -1,5 +1,5 @@
 """I am the shell: the script behind every address; I name the pages and put the frame around the one that is asked for.
-I may import streamlit, node, the pages and the frame.
+I may import streamlit, node, the pages, the frame and the locked view.
 I must not draw a page body or run engine code.
 My tests are in tests/ui/test_frame.py.
 """
@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine.node import TradingNode
 from pages import overview, session, trades
-from pages.parts import frame
+from pages.parts import frame, locked, unlock
 
 # A keel from ahead; drawn here because an icon by name would be fetched from the internet.
 ICON = (
@@ -17,7 +17,9 @@ ICON = (
 )
 
 st.set_page_config(page_title="Keel", page_icon=ICON, layout="wide")
-frame.look()
+node = TradingNode.attach()
+hidden = unlock.hides_view(node)
+frame.look(node)
 page = st.navigation(
     {
         "Operate": [
@@ -25,9 +27,12 @@ page = st.navigation(
             st.Page(session.render, title="Session", icon=":material/tune:", url_path="session"),
             st.Page(trades.render, title="Trades", icon=":material/receipt_long:", url_path="trades"),
         ]
-    }
+    },
+    position="hidden" if hidden else "sidebar",
 )
-node = TradingNode.attach()
-frame.sidebar(node)
-frame.bottom_bar(node)  # before the page, so that the panic button is there even when a page fails
-page.run()
+if hidden:
+    locked.draw(node)
+else:
+    frame.sidebar(node)
+    frame.bottom_bar(node)  # before the page, so that the panic button is there even when a page fails
+    page.run()

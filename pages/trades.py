@@ -21,7 +21,7 @@ from engine.snapshot import Snapshot
 from engine.store import queries
 from engine.store.export import trades_csv
 from engine.store.queries import RunRow
-from pages.parts import trade_tables
+from pages.parts import account, trade_tables
 from pages.parts.formats import escaped
 from pages.parts.trade_tables import Identity
 
@@ -220,6 +220,10 @@ def _open_trades(
     quotes = {quote.instrument: quote for quote in snapshot.quotes} if snapshot else {}
     now_ns = snapshot.ts_ns if snapshot else run.ended_ns
     st.markdown(f"##### Open trades ({count:,})")
+    if snapshot is None and run.mode in account.OUTSIDE:
+        st.caption(
+            "As they stood when the run ended. They stayed at OANDA with their stops; what came later is not here."
+        )
     st.dataframe(
         trade_tables.opened(rows, now_ns, quotes),
         column_config=trade_tables.OPEN_COLUMNS,

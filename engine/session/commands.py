@@ -112,7 +112,8 @@ class CommandDesk:
         self._desk.state = SessionState.STOPPING
         self.stop_reason = "stopped by the operator"
         held, unknown = len(self._desk.ledger.held), len(self._desk.orders.open_orders)
-        text = f"stopping; {held} open position(s) stay open in the books of this run" if held else _NOTHING_OPEN
+        where = "at the broker, with their stops" if self._desk.config.mode.sends_orders else "in the books of this run"
+        text = f"stopping; {held} open position(s) stay open {where}" if held else _NOTHING_OPEN
         return f"{text}; the outcome of {unknown} order(s) is not known" if unknown else text
 
     def _arm(self, command: Any) -> str:

@@ -1,5 +1,5 @@
 """I am the hand of the operator: I send each request once, ask back before a dangerous one and keep what was refused.
-I may import streamlit, the domain, snapshot, node and formats.
+I may import streamlit, the domain, snapshot, node, unlock and formats.
 I must not decide whether a command is allowed; the engine does.
 My tests are in tests/ui/test_frame.py.
 
@@ -14,10 +14,10 @@ from time import monotonic
 
 import streamlit as st
 
-from engine.domain.command import Command, FlattenAll
+from engine.domain.command import Command, FlattenAll, HaltTrading, Mode
 from engine.node import TradingNode
 from engine.snapshot import PositionView, Snapshot, Verdict
-from pages.parts import formats
+from pages.parts import account, formats, unlock
 
 ANSWER_S_MAX = 10.0
 _DIALOG, _REFUSAL, _SEEN = "keel-dialog-open", "keel-refusal", "keel-refusal-dismissed"
@@ -47,8 +47,11 @@ def is_waiting(name: str) -> bool:
 
 
 def send(node: TradingNode, name: str, command: Command) -> None:
-    """Queue a command; when it cannot even be queued, keep the reason for the banner."""
-    refusal = node.submit(command)
+    """Queue a command; when it cannot even be queued, keep the reason for the banner.
+
+    Each command of each page goes through here, so this is where the unlock code is asked of it.
+    """
+    refusal = unlock.refusal(node, command) or node.submit(command)
     if refusal is None:
         _request(name).sent_s = monotonic()
     else:
@@ -66,6 +69,7 @@ def button(
     icon: str,
     primary: bool = False,
     disabled: bool = False,
+    shortcut: str | None = None,
 ) -> None:
     """Draw a button that sends the command which `make` builds from the drawn id, without asking back."""
     drawn_id = command_id(name, snapshot)
@@ -77,8 +81,18 @@ def button(
         type="primary" if primary else "secondary",
         disabled=disabled or waiting,
         width="stretch",
+        shortcut=shortcut,
         on_click=lambda: send(node, name, make(drawn_id)),
     )
+
+
+def halt_button(node: TradingNode, snapshot: Snapshot, place: str, shortcut: str | None = None) -> None:
+    """Draw the red button of a browser that has not given the unlock code: it lets nothing more be sent."""
+    with st.container(key=f"keel-danger-halt-{place}", width="stretch" if shortcut is None else "content"):
+        button(
+            node, snapshot, f"halt-{place}", "Halt: send nothing more",
+            lambda drawn_id: HaltTrading(command_id=drawn_id), icon=":material/front_hand:", shortcut=shortcut,
+        )  # fmt: skip
 
 
 def flatten_button(node: TradingNode, snapshot: Snapshot, place: str, label: str, shortcut: str | None = None) -> None:
@@ -120,7 +134,7 @@ def flatten_effect(snapshot: Snapshot) -> str:
     notional = f"{formats.money(snapshot.exposure_home)} {snapshot.currency}"
     return (
         f"As of {formats.clock(snapshot.ts_ns)}: close {count} {plural}, {size} units, worth {notional}, "
-        "at the market. Whatever is open when you click is closed. "
+        f"at the market{_where(snapshot)}. Whatever is open when you click is closed. "
         "Trading will be halted and stays halted until you resume it."
     )
 
@@ -141,10 +155,15 @@ def flatten_body(node: TradingNode) -> None:
             st.rerun()
 
 
+def not_sent() -> str | None:
+    """Return which command of this browser could not even be sent, and why."""
+    kept: str | None = st.session_state.get(_REFUSAL)
+    return kept
+
+
 def refusal(snapshot: Snapshot) -> str | None:
     """Return what was refused last and why, until a later command is accepted or the operator puts it away."""
-    kept: str | None = st.session_state.get(_REFUSAL)
-    if kept:
+    if kept := not_sent():
         return kept
     last = _last_verdict(snapshot)
     if last is None or last.accepted or st.session_state.get(_SEEN) == last.command_id:
@@ -172,6 +191,13 @@ def _last_verdict(snapshot: Snapshot) -> Verdict | None:
 
 def _ask_flatten(node: TradingNode) -> None:
     st.dialog("Flatten & halt", icon=":material/emergency_home:", on_dismiss=forget_dialog)(flatten_body)(node)
+
+
+def _where(snapshot: Snapshot) -> str:
+    """Name the account when it is not a simulated one."""
+    if not account.is_outside(snapshot) or snapshot.config is None:
+        return ""
+    return " with real money" if snapshot.config.mode == Mode.LIVE else " on the practice account"
 
 
 def _position_line(position: PositionView, currency: str) -> str:

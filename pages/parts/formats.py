@@ -86,6 +86,11 @@ def clock_only(ts_ns: int) -> str:
     return f"{_moment(ts_ns):%a %H:%M:%S}"
 
 
+def hour_minute(ts_ns: int) -> str:
+    """Write a time of day: 14:32 UTC."""
+    return f"{_moment(ts_ns):%H:%M} UTC"
+
+
 def speed(factor: float | None) -> str:
     """Write how fast market time runs: 60x, or max."""
     return "max" if factor is None else f"{factor:g}x"

@@ -18,11 +18,13 @@ from engine.domain.event import SessionState, TradingState
 from engine.domain.market import Granularity
 from engine.node import TradingNode
 from engine.snapshot import Snapshot
-from pages.parts import confirm, formats
+from pages.parts import account, arming, confirm, formats, unlock
 
 NS_PER_S = formats.NS_PER_S
 STALE_S_MIN = 3.0
 COUNTDOWN_S_MIN = 5.0
+# An account at OANDA is looked at each second; while it cannot be read, one try may take ten seconds and a pause.
+OANDA_S, OANDA_DEGRADED_S = 1.0, 6.0
 SHORTCUT = "Ctrl+Shift+X"
 _STATE_SEEN = "keel-session-state"
 
@@ -31,6 +33,7 @@ MODES = {
     Mode.REPLAY: ("gray", "history"),
     Mode.PAPER: ("blue", "edit_note"),
     Mode.PRACTICE: ("green", "school"),
+    Mode.LIVE: ("red", "payments"),
 }
 STATES = {
     SessionState.READY: ("gray", "radio_button_unchecked"),
@@ -48,7 +51,7 @@ TRADING = {
     TradingState.HALTED: ("red", "block", "HALTED"),
 }
 
-_CSS = """<style>
+_CSS = """
 .stMainBlockContainer { padding-top: 4rem; padding-bottom: 1.5rem; }
 [data-testid="stBottomBlockContainer"] { padding-top: .6rem; padding-bottom: .8rem; }
 [class*="st-key-keel-danger"] button { background: #c62828; border-color: #c62828; color: #fff; min-height: 44px; }
@@ -63,12 +66,23 @@ _CSS = """<style>
   .st-key-keel-bar { flex-wrap: wrap; row-gap: .4rem; }
   .st-key-keel-bar > :first-child { flex: 1 1 100%; }
 }
-</style>"""
+"""
+# It lies over the page and takes neither room nor clicks.
+_RED_FRAME = """
+.stApp::after { content: ""; position: fixed; inset: 0; border: 4px solid #d32f2f; pointer-events: none;
+  z-index: 10000000; }
+"""
 
 
-def look() -> None:
-    """Add the few rules of style that the theme cannot express."""
-    st.html(_CSS)
+def look(node: TradingNode) -> None:
+    """Add the few rules of style that the theme cannot express, and the red frame where real money is at stake."""
+    st.html(f"<style>{_CSS}{_RED_FRAME if is_live(node) else ''}</style>")
+
+
+def is_live(node: TradingNode) -> bool:
+    """Say whether a live session runs here, or could."""
+    config = node.snapshot.config if node.snapshot.active else None
+    return node.settings.oanda_environment == Mode.LIVE or (config is not None and config.mode == Mode.LIVE)
 
 
 def sidebar(node: TradingNode) -> None:
@@ -85,7 +99,10 @@ def bottom_bar(node: TradingNode) -> None:
     """
     with st.bottom, st.container(key="keel-bar", horizontal=True, vertical_alignment="center"):
         _bar(node)
-        confirm.flatten_button(node, node.snapshot, "bar", "Flatten & halt", SHORTCUT)
+        if node.snapshot.active and unlock.locks_session(node):
+            confirm.halt_button(node, node.snapshot, "bar", SHORTCUT)
+        else:
+            confirm.flatten_button(node, node.snapshot, "bar", "Flatten & halt", SHORTCUT)
 
 
 def start_button(node: TradingNode, snapshot: Snapshot, place: str) -> None:
@@ -93,8 +110,13 @@ def start_button(node: TradingNode, snapshot: Snapshot, place: str) -> None:
     confirm.button(
         node, snapshot, f"start-{place}", "Start",
         lambda command_id: StartSession(command_id=command_id, config=wiring.default_config(node.settings)),
-        icon=":material/play_arrow:", primary=True,
+        icon=":material/play_arrow:", primary=True, disabled=_is_starting(node),
     )  # fmt: skip
+
+
+def _is_starting(node: TradingNode) -> bool:
+    """Say whether the engine is busy with a start, which takes seconds at OANDA."""
+    return not node.snapshot.active and not node.wait_until_idle(0)
 
 
 def age_s(snapshot: Snapshot) -> float:
@@ -110,6 +132,8 @@ def is_stale(snapshot: Snapshot) -> bool:
 def _expected_s(snapshot: Snapshot) -> float:
     """Wall seconds between two publications: the sandbox quotes every five seconds, a replay once per bar."""
     config = snapshot.config
+    if config is not None and not config.mode.is_simulated:
+        return OANDA_DEGRADED_S if snapshot.session_state == SessionState.DEGRADED else OANDA_S
     if config is None or config.speed is None:
         return 0.0
     step = Granularity.S5 if config.mode == Mode.SANDBOX else config.granularity
@@ -158,14 +182,17 @@ def _why_last_bar(snapshot: Snapshot) -> str:
 def _controls(node: TradingNode) -> None:
     snapshot = node.snapshot
     _follow_state(snapshot)
-    st.markdown(_badges(snapshot))
+    st.markdown(_badges(node, snapshot))
+    if until := arming.until(snapshot):
+        st.caption(f":material/lock_clock: {formats.escaped(until)}")
     _buttons(node, snapshot)
     if snapshot.session_state != SessionState.READY:
         _money(snapshot)
     if snapshot.session_state == SessionState.FAULTED:
         st.error(formats.escaped(snapshot.reason or "No reason was given."), icon=":material/error:")
     else:
-        st.caption(f"**Why not trading?** {formats.escaped(why_not_trading(snapshot))}")
+        why = "A session is being started." if _is_starting(node) else why_not_trading(snapshot)
+        st.caption(f"**Why not trading?** {formats.escaped(why)}")
     answer = confirm.last_answer(snapshot)
     if answer is not None:
         st.caption(f"**Last command** {formats.sentence(answer)}")
@@ -179,8 +206,16 @@ def _follow_state(snapshot: Snapshot) -> None:
         st.rerun()
 
 
-def _badges(snapshot: Snapshot) -> str:
-    return " ".join(part for part in (_mode_badge(snapshot), _state_badge(snapshot), _trading_badge(snapshot)) if part)
+def _badges(node: TradingNode, snapshot: Snapshot) -> str:
+    parts = (_live_badge(node, snapshot), _mode_badge(snapshot), _state_badge(snapshot), _trading_badge(snapshot))
+    return " ".join(part for part in parts if part)
+
+
+def _live_badge(node: TradingNode, snapshot: Snapshot) -> str:
+    """Say why the frame is red when the session that is shown is not a live one."""
+    if not is_live(node) or (snapshot.config is not None and snapshot.config.mode == Mode.LIVE):
+        return ""
+    return ":red-badge[:material/payments: LIVE ENVIRONMENT]"
 
 
 def _mode_badge(snapshot: Snapshot) -> str:
@@ -208,6 +243,13 @@ def _buttons(node: TradingNode, snapshot: Snapshot) -> None:
         start_button(node, snapshot, "sidebar")
         st.caption("Start: a sandbox session with generated prices. Other markets and models: page Session.")
         return
+    if unlock.locks_session(node):
+        st.caption("To steer this session from here, give the unlock code first. Halt needs none.")
+        unlock.field(node, "sidebar")
+        confirm.halt_button(node, snapshot, "sidebar")
+        return
+    if arming.is_over(snapshot):
+        arming.again(node, snapshot, "sidebar")
     _entries_button(node, snapshot)
     stopping = snapshot.session_state == SessionState.STOPPING
     confirm.button(
@@ -217,13 +259,15 @@ def _buttons(node: TradingNode, snapshot: Snapshot) -> None:
     confirm.flatten_button(node, snapshot, "sidebar", "Flatten & halt")
     st.caption(
         "**Pause** opens nothing new; open positions are still managed.  \n"
-        "**Stop** ends the run; a simulated account ends with it, and what is open stays open in its books.  \n"
+        f"**Stop** ends the run; {account.stop_effect(snapshot)}  \n"
         "**Flatten** closes every position at the market and halts."
     )
 
 
 def _entries_button(node: TradingNode, snapshot: Snapshot) -> None:
     disabled = snapshot.session_state == SessionState.STOPPING
+    if snapshot.trading_state == TradingState.REDUCING and arming.is_over(snapshot):
+        return  # arming again is what resumes it
     if snapshot.trading_state == TradingState.ACTIVE:
         confirm.button(
             node, snapshot, "pause", "Pause entries", lambda command_id: PauseEntries(command_id=command_id),
@@ -254,7 +298,8 @@ def _day_pl(snapshot: Snapshot) -> str:
 def _freshness(snapshot: Snapshot) -> str:
     """Say how old the numbers are, in words and with a sign that is not only a colour."""
     if not snapshot.active:
-        return f":gray[:material/flag: final, {formats.utc(snapshot.ts_ns)}]"
+        word = "ended" if account.is_outside(snapshot) and snapshot.open_trades else "final"
+        return f":gray[:material/flag: {word}, {formats.utc(snapshot.ts_ns)}]"
     age = formats.age(age_s(snapshot))
     if is_stale(snapshot):
         return f":red[:material/sync_problem: **stale, data {age} old**]"
@@ -266,7 +311,7 @@ def _bar(node: TradingNode) -> None:
     snapshot = node.snapshot
     with st.container(key="keel-status", gap="xsmall"):
         _banner(snapshot)
-        st.markdown(_bar_text(snapshot))
+        st.markdown(_bar_text(node, snapshot))
 
 
 def _banner(snapshot: Snapshot) -> None:
@@ -281,8 +326,8 @@ def _banner(snapshot: Snapshot) -> None:
         st.button("Dismiss", key="keel-refusal-ok", type="tertiary", on_click=confirm.dismiss, args=(snapshot,))
 
 
-def _bar_text(snapshot: Snapshot) -> str:
-    parts = [_badges(snapshot)]
+def _bar_text(node: TradingNode, snapshot: Snapshot) -> str:
+    parts = [_badges(node, snapshot)]
     if snapshot.session_state != SessionState.READY:
         parts.append(f"**{formats.money(snapshot.equity_home)}** {snapshot.currency}")
         parts.append(f"day {_coloured(snapshot.day_pl_home, formats.signed_money(snapshot.day_pl_home))}")
@@ -298,12 +343,16 @@ def _coloured(amount: Decimal, text: str) -> str:
 
 
 def _market_time(snapshot: Snapshot) -> str:
-    """Market time with its zone and, while a session runs, its speed and, if worth waiting, the wall time to a bar."""
+    """Market time with its zone and, while a session runs, its speed and, if worth waiting, the wall time to a bar.
+
+    The speed of OANDA's market is not worth a word, but a venue on loopback may be faster.
+    """
     text = formats.clock(snapshot.ts_ns).replace(":", "\\:")
     if not snapshot.active or snapshot.config is None:
         return text
     speed = snapshot.config.speed
-    text = f"{text} at {formats.speed(speed)}"
+    if snapshot.config.mode.is_simulated or speed != 1:
+        text = f"{text} at {formats.speed(speed)}"
     bar_s = snapshot.config.granularity.seconds
     if snapshot.next_bar_ns is None or speed is None or bar_s / speed < COUNTDOWN_S_MIN:
         return text

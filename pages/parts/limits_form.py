@@ -5,8 +5,8 @@ My tests are in tests/ui/test_session.py.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import Field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import Field, dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -20,25 +20,45 @@ from pages.parts.formats import escaped
 STOP_MODES = {StopMode.ATR: "average true range (ATR)", StopMode.PIPS: "pips"}
 
 
-def draw(defaults: RiskLimits, instruments: Iterable[str]) -> tuple[RiskLimits, list[str]]:
-    """Draw the form; the second item holds one sentence per bad value, and then the first is `defaults`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the form holds: values, which are the defaults while a sentence says what is bad or not yet typed."""
+
+    values: RiskLimits
+    problems: tuple[str, ...] = ()
+    untyped: tuple[str, ...] = ()
+
+
+def draw(defaults: RiskLimits, instruments: Iterable[str], by_hand: Collection[str] = ()) -> Limits:
+    """Draw the form; limits named in `by_hand` have no default and begin empty."""
     given: dict[str, Any] = {"stop_mode": _stop_mode(defaults)}
-    problems: dict[str, str | None] = {}
     mappings = [item for item in ranged_fields() if isinstance(getattr(defaults, item.name), Mapping)]
     numbers = [item for item in ranged_fields() if item not in mappings]
-    with st.grid(min_column_width=210, gap="medium"):
-        for item in numbers:
-            with st.container(gap="xxsmall"):
-                given[item.name], problems[item.name] = _number(item, getattr(defaults, item.name))
-                _note(item, problems[item.name])
-    names = list(instruments)
-    with st.grid(min_column_width=330, gap="medium"):
-        for item in mappings:
-            with st.container(gap="xxsmall"):
-                given[item.name], problems[item.name] = _per_instrument(item, getattr(defaults, item.name), names)
-                _note(item, problems[item.name])
-    found = [problem for problem in problems.values() if problem]
-    return (defaults, found) if found else (RiskLimits(**given), [])
+    names, problems, untyped = list(instruments), list[str](), list[str]()
+    for width, items in ((210, numbers), (330, mappings)):
+        with st.grid(min_column_width=width, gap="medium"):
+            for item in items:
+                with st.container(gap="xxsmall"):
+                    value, problem = _input(item, getattr(defaults, item.name), names, empty=item.name in by_hand)
+                    _note(item, problem, missing=value is None)
+                given[item.name] = value
+                if value is None:
+                    untyped.append(_wanted(item))
+                elif problem:
+                    problems.append(problem)
+    if problems or untyped:
+        return Limits(values=defaults, problems=tuple(problems), untyped=tuple(untyped))
+    return Limits(values=RiskLimits(**given))
+
+
+def _input(
+    item: "Field[Any]", default: Any, names: list[str], *, empty: bool
+) -> tuple[Decimal | int | Mapping[str, Decimal] | None, str | None]:
+    """Draw one limit; no value means that a person has to type one and has not."""
+    if isinstance(default, Mapping):
+        return _per_instrument(item, default, names, empty=empty)
+    value = _number(item, default, empty=empty)
+    return value, None if value is None else _problem(item, value)
 
 
 def _stop_mode(defaults: RiskLimits) -> StopMode:
@@ -53,26 +73,25 @@ def _stop_mode(defaults: RiskLimits) -> StopMode:
     )
 
 
-def _number(item: "Field[Any]", default: Decimal | int) -> tuple[Decimal | int, str | None]:
-    heading, key = _heading(item), f"session.limit.{item.name}"
-    value: Decimal | int
+def _number(item: "Field[Any]", default: Decimal | int, *, empty: bool) -> Decimal | int | None:
+    heading, key = _heading(item), _key(item, empty=empty)
     if isinstance(default, int):
-        value = st.number_input(heading, value=default, step=1, key=key, persist_state="session")
-    else:
-        step = float(Decimal(1).scaleb(default.adjusted() - 1))
-        typed = st.number_input(heading, value=float(default), step=step, format="%g", key=key, persist_state="session")
-        value = tables.exact(typed)
-    return value, _problem(item, value)
+        return st.number_input(heading, value=None if empty else default, step=1, key=key, persist_state="session")
+    step = float(Decimal(1).scaleb(default.adjusted() - 1))
+    value = None if empty else float(default)
+    typed = st.number_input(heading, value=value, step=step, format="%g", key=key, persist_state="session")
+    return None if typed is None else tables.exact(typed)
 
 
 def _per_instrument(
-    item: "Field[Any]", default: Mapping[str, Decimal], names: list[str]
-) -> tuple[Mapping[str, Decimal], str | None]:
+    item: "Field[Any]", default: Mapping[str, Decimal], names: list[str], *, empty: bool
+) -> tuple[Mapping[str, Decimal] | None, str | None]:
     """Edit a limit by instrument; a page switch drops the editor's state, so what was typed is kept beside it."""
     label, heading = item.metadata["label"], _heading(item)
-    widget, base, draft = (f"session.limit.{item.name}{part}" for part in ("", ".base", ".draft"))
+    widget, base, draft = (f"{_key(item, empty=empty)}{part}" for part in ("", ".base", ".draft"))
     if widget not in st.session_state:
-        st.session_state[base] = st.session_state.get(draft, tables.by_instrument(default, heading))
+        first = tables.nothing_by_instrument(heading) if empty else tables.by_instrument(default, heading)
+        st.session_state[base] = st.session_state.get(draft, first)
     edited = st.data_editor(
         st.session_state[base],
         key=widget,
@@ -86,8 +105,15 @@ def _per_instrument(
         },
     )
     st.session_state[draft] = edited.reset_index(drop=True)
+    if empty and edited[heading].isna().all():
+        return None, None
     values, problem = tables.from_by_instrument(edited)
     return values, f"{label}: {problem}" if problem else _problem(item, values)
+
+
+def _key(item: "Field[Any]", *, empty: bool) -> str:
+    """Keep what was typed by hand apart from what began with a default."""
+    return f"session.{'live' if empty else 'limit'}.{item.name}"
 
 
 def _heading(item: "Field[Any]") -> str:
@@ -110,9 +136,18 @@ def _in_words(problem: str, name: str, label: str) -> str:
     return re.sub(r"\[(\w+)\]", r" for \1", named)
 
 
-def _note(item: "Field[Any]", problem: str | None) -> None:
+def _wanted(item: "Field[Any]") -> str:
+    """Ask for a limit that has no default."""
+    return f"{item.metadata['label']} has to be typed, {_range(item)} {item.metadata['unit']}."
+
+
+def _range(item: "Field[Any]") -> str:
+    return f"{tables.plain(item.metadata['low'])} to {tables.plain(item.metadata['high'])}"
+
+
+def _note(item: "Field[Any]", problem: str | None, *, missing: bool) -> None:
     if problem:
         st.markdown(f":red[:material/error: {escaped(problem)}]")
     else:
-        low, high = tables.plain(item.metadata["low"]), tables.plain(item.metadata["high"])
-        st.caption(f"{low} to {high}. {item.metadata['note']}")
+        ask = ":orange[:material/edit: **Type a value.**] " if missing else ""
+        st.caption(f"{ask}{_range(item)}. {item.metadata['note']}")

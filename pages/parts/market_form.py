@@ -1,7 +1,7 @@
-"""I am the market form: a generated market, or recorded bars and the upload of new ones.
-I may import wiring, the domain and tables.
-I must not read or check a bar file myself; wiring does.
-My tests are in tests/ui/test_session.py.
+"""I am the market form: a generated market, recorded bars and the upload of new ones, or OANDA's.
+I may import wiring, interlocks, config, the domain, tables, account and formats.
+I must not read or check a bar file or a setting myself; the engine does.
+My tests are in tests/ui/test_session.py and tests/ui/test_oanda_form.py.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,17 @@ from engine.config import Settings
 from engine.domain.command import Mode, SessionConfig
 from engine.domain.error import ConfigError
 from engine.domain.market import Granularity
-from pages.parts import tables
+from engine.interlocks import check_environment
+from pages.parts import account, tables
 from pages.parts.formats import escaped
+
+MEANINGS = {
+    Mode.SANDBOX: "Generated prices and a simulated account: no money is at risk.",
+    Mode.REPLAY: "Recorded bars and a simulated account: no money is at risk.",
+    Mode.PAPER: "OANDA's prices and a simulated account: no order is sent.",
+    Mode.PRACTICE: "OANDA's prices and orders to an OANDA practice account: play money.",
+    Mode.LIVE: "OANDA's prices and orders to an OANDA live account: **real money**.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +34,7 @@ class Market:
     mode: Mode
     instruments: tuple[str, ...]
     granularity: Granularity
+    currency: str | None = None
     bars: tuple[tuple[str, str], ...] = ()
     problem: str | None = None
 
@@ -33,25 +43,66 @@ def draw(settings: Settings, defaults: SessionConfig) -> Market:
     """Ask for the mode and, by it, for the granularity or the recordings."""
     mode = st.segmented_control(
         "Mode",
-        [mode for mode in Mode if mode.is_simulated],
+        _modes(settings),
         default=defaults.mode,
         required=True,
-        format_func=lambda item: "Sandbox: generated market" if item == Mode.SANDBOX else "Replay: recorded bars",
+        format_func=lambda item: item.value.capitalize(),
         key="session.mode",
         persist_state="session",
     )
+    st.caption(MEANINGS[mode])
     if mode == Mode.REPLAY:
         return _replay_market(settings)
-    granularity = st.selectbox(
-        "Granularity",
-        list(Granularity),
-        index=list(Granularity).index(defaults.granularity),
-        help="Length of the bars that the model judges; one decision per instrument and bar.",
-        key="session.granularity",
-        persist_state="session",
-        width=220,
+    problem = None if mode == Mode.SANDBOX else _environment_problem(mode, settings)
+    if problem:
+        st.warning(escaped(problem), icon=":material/key_off:")
+    elif mode != Mode.SANDBOX:
+        st.caption(f":material/account_balance: {escaped(account.line(mode, settings))}")
+    with st.grid(min_column_width=220):
+        granularity = st.selectbox(
+            "Granularity",
+            list(Granularity),
+            index=list(Granularity).index(defaults.granularity),
+            help="Length of the bars that the model judges; one decision per instrument and bar.",
+            key="session.granularity",
+            persist_state="session",
+        )
+        currency = None if mode == Mode.SANDBOX else _home_currency(defaults)
+    return Market(
+        mode=mode,
+        instruments=tuple(wiring.catalogue()),
+        granularity=Granularity(str(granularity)),
+        currency=currency,
+        problem=problem,
     )
-    return Market(mode=Mode.SANDBOX, instruments=tuple(wiring.catalogue()), granularity=Granularity(str(granularity)))
+
+
+def _modes(settings: Settings) -> list[Mode]:
+    """Offer orders to the one environment that the settings name."""
+    ours = Mode(settings.oanda_environment)
+    return [mode for mode in Mode if not mode.sends_orders or mode == ours]
+
+
+def _environment_problem(mode: Mode, settings: Settings) -> str | None:
+    """Let the engine say which setting is missing, before the rest of the form is filled in."""
+    try:
+        check_environment(SessionConfig(mode=mode), settings)
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
+def _home_currency(defaults: SessionConfig) -> str:
+    currencies = wiring.home_currencies()
+    chosen = st.selectbox(
+        "Home currency of the account",
+        currencies,
+        index=currencies.index(defaults.currency),
+        help="OANDA converts every result into it; a start is refused when the account has another one.",
+        key="session.currency",
+        persist_state="session",
+    )
+    return str(chosen)
 
 
 def _replay_market(settings: Settings) -> Market:

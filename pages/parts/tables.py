@@ -135,30 +135,37 @@ def duration(seconds: float) -> str:
 
 def summary(config: SessionConfig) -> str:
     """Say in one line what a session would do."""
-    parts = (
+    parts = [
         config.mode.value,
         ", ".join(config.instruments),
         f"bars of {config.granularity}",
         f"model {config.model_id}",
-        f"{money(config.capital_home)} {config.currency}",
-        f"speed {speed(config.speed)}",
-    )
+    ]
+    if config.mode.sends_orders:
+        parts.append(f"the account's balance in {config.currency}")
+    else:
+        parts.append(f"{money(config.capital_home)} {config.currency}")
+    if config.mode.is_simulated:
+        parts.append(f"speed {speed(config.speed)}")
     return " · ".join(parts)
 
 
-def configuration(config: SessionConfig) -> pd.DataFrame:
-    """Show what a session was started with; limits have a table of their own."""
+def configuration(config: SessionConfig, account: str = "") -> pd.DataFrame:
+    """Show what a session was started with, on which account if not a simulated one; limits have their own table."""
+    opening = "Balance at the start" if config.mode.sends_orders else "Capital"
+    place = "Account" if config.mode.sends_orders else "Prices from"
     rows = {
         "Mode": config.mode.value,
+        **({place: account} if account else {}),
         "Instruments": ", ".join(config.instruments),
         "Granularity": config.granularity.value,
         "Model": config.model_id,
-        "Capital": f"{money(config.capital_home)} {config.currency}",
-        "Speed": speed(config.speed),
-        "Seed": str(config.seed),
-        "Duration": "until stopped" if config.duration_s is None else duration(config.duration_s),
-        "Recordings": ", ".join(Path(path).name for _, path in config.bars) or "none",
+        opening: f"{money(config.capital_home)} {config.currency}",
     }
+    if config.mode.is_simulated:
+        recordings = ", ".join(Path(path).name for _, path in config.bars) or "none"
+        rows |= {"Speed": speed(config.speed), "Seed": str(config.seed), "Recordings": recordings}
+    rows["Duration"] = "until stopped" if config.duration_s is None else duration(config.duration_s)
     return pd.DataFrame(list(rows.items()), columns=["Setting", "Value"])
 
 
@@ -195,6 +202,11 @@ def by_instrument(values: Mapping[str, Decimal], label: str) -> pd.DataFrame:
     names = [ANY, *(name for name in values if name != ANY)]
     shown = [EVERY_OTHER if name == ANY else name for name in names]
     return pd.DataFrame({"Instrument": shown, label: [float(values[name]) for name in names]})
+
+
+def nothing_by_instrument(label: str) -> pd.DataFrame:
+    """Make such a table with a number yet to be typed, for every other instrument."""
+    return pd.DataFrame({"Instrument": [EVERY_OTHER], label: pd.Series([None], dtype=float)})
 
 
 def from_by_instrument(table: pd.DataFrame) -> tuple[dict[str, Decimal], str | None]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,19 +15,31 @@ from engine.node import TradingNode
 from engine.snapshot import Snapshot
 
 PATIENCE_S = 30.0
+SHELL = Path(__file__).resolve().parents[2] / "pages" / "shell.py"
 HEADER = "time,bid_open,bid_high,bid_low,bid_close,ask_open,ask_high,ask_low,ask_close"
 
 
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TradingNode]:
     """A node on an empty data folder; it is stopped when the test ends."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KEEL_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("KEEL_MODELS_DIR", str(tmp_path / "models"))
-    (tmp_path / "models").mkdir()
-    owned = TradingNode.attach()
-    yield owned
-    assert owned.stop(PATIENCE_S)
+    with owned(tmp_path, monkeypatch) as made:
+        yield made
+
+
+@contextmanager
+def owned(folder: Path, monkeypatch: pytest.MonkeyPatch, **environment: str) -> Iterator[TradingNode]:
+    """Make a node with these settings on an empty data folder, and stop it in the end."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("KEEL_DATA_DIR", str(folder / "data"))
+    monkeypatch.setenv("KEEL_MODELS_DIR", str(folder / "models"))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    (folder / "models").mkdir()
+    made = TradingNode.attach()
+    try:
+        yield made
+    finally:
+        assert made.stop(PATIENCE_S)
 
 
 def wait_for(node: TradingNode, condition: Callable[[Snapshot], bool]) -> Snapshot:
@@ -56,6 +69,14 @@ def show(node: TradingNode, **changes: object) -> None:
 def opened(page: str) -> AppTest:
     """Run the body of one page."""
     app = AppTest.from_string(f"from pages import {page}\n{page}.render()", default_timeout=PATIENCE_S)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def open_shell() -> AppTest:
+    """Open another browser tab: the whole console with its frame, on the overview."""
+    app = AppTest.from_file(str(SHELL), default_timeout=PATIENCE_S)
     app.run()
     assert not app.exception
     return app

@@ -32,12 +32,19 @@ _CHUNK = 262_144
 PRICING_SILENCE_S = 10.0
 TRANSACTIONS_SILENCE_S = 20.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# OANDA's tokens have 65 characters; a venue of one's own may be given any word.
+SECRET_CHARS_MIN = 8
 _BROKE = (RequestException, HTTPError, OSError)
 
 
 def secret_forms(token: Secret) -> tuple[Secret, ...]:
-    """Return the token and the encoded forms in which it could turn up in a text."""
+    """Return the token and the encoded forms in which it could turn up in a text.
+
+    None for a token that is too short to be one: taking "1" out of every answer would change what it says.
+    """
     text = token.reveal()
+    if len(text) < SECRET_CHARS_MIN:
+        return ()
     encoded = base64.b64encode(text.encode()).decode()
     return tuple(Secret(form) for form in dict.fromkeys((text, quote(text, safe=""), encoded, encoded.rstrip("="))))
 

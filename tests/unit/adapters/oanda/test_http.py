@@ -457,3 +457,9 @@ def test_token_is_masked_in_each_of_its_forms(form: str, client: OandaHttp, prox
 @FORMS
 def test_log_filter_that_knows_the_forms_of_the_token_masks_them(form: str) -> None:
     assert RedactionFilter(secret_forms(Secret(CANARY))).redact(f"key {form}!") == "key ***!"
+
+
+def test_a_word_that_is_too_short_to_be_a_secret_is_taken_out_of_nothing() -> None:
+    """A venue of one's own may be given the token 1, which stands in every answer."""
+    assert secret_forms(Secret("1")) == secret_forms(Secret("sevench")) == ()
+    assert secret_forms(Secret("eightchr"))[0] == Secret("eightchr")

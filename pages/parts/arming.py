@@ -1,0 +1,51 @@
+"""I am the arming: the phrase that a person types to trade live, at the start and when its time is over.
+I may import streamlit, the domain, interlocks, snapshot, node, confirm and formats.
+I must not know the phrase; the engine compares it.
+My tests are in tests/ui/test_live.py.
+"""
+
+import streamlit as st
+
+from engine.domain.command import ArmLive
+from engine.interlocks import DIGITS, PHRASE
+from engine.node import TradingNode
+from engine.snapshot import Snapshot
+from pages.parts import confirm, formats
+
+_NUMBERS = {4: "four"}
+LABEL = f"Type {PHRASE} and the last {_NUMBERS.get(DIGITS, DIGITS)} digits of the account"
+
+
+def phrase() -> str:
+    """Ask for the phrase before a live session starts; it is forgotten as soon as the form is gone."""
+    return st.text_input(
+        LABEL, key="session.phrase", max_chars=40, autocomplete="off", help="Every order will be for real money."
+    ).strip()
+
+
+def is_over(snapshot: Snapshot) -> bool:
+    """Say whether the time for which a person armed the running session is over."""
+    until_ns = snapshot.armed_until_ns
+    return snapshot.active and until_ns is not None and snapshot.ts_ns >= until_ns
+
+
+def until(snapshot: Snapshot) -> str:
+    """Say until when the running session is armed; empty when it needs no arming or its time is over."""
+    if not snapshot.active or snapshot.armed_until_ns is None or is_over(snapshot):
+        return ""
+    return f"armed until {formats.hour_minute(snapshot.armed_until_ns)}"
+
+
+def again(node: TradingNode, snapshot: Snapshot, place: str) -> None:
+    """Draw the form that arms the running session again; `place` tells two of them apart."""
+    name = f"arm-{place}"
+    command_id = confirm.command_id(name, snapshot)
+    waiting = confirm.is_waiting(name)
+    with st.form(name, clear_on_submit=True):
+        typed = st.text_input(LABEL, key=f"{name}-phrase", max_chars=40, autocomplete="off")
+        sent = st.form_submit_button(
+            "Arm again ..." if waiting else "Arm again",
+            key=f"{name}-{command_id}", icon=":material/lock_clock:", type="primary", width="stretch", disabled=waiting,
+        )  # fmt: skip
+    if sent and typed.strip():
+        confirm.send(node, name, ArmLive(command_id=command_id, phrase=typed.strip()))
