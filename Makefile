@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 LOCK_TOOLS := $(VENV)/lock-tools
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check bench simulate crash lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,12 @@ check: $(STAMP) ## lint, format, types and the plan of the house
 
 bench: $(STAMP) ## measure speed and memory
 	@$(PY) -m benchmarks $(ARGS)
+
+simulate: $(STAMP) ## half an hour of simulated faults and crashes
+	@$(PY) -m tests.simulation --minutes 30 --jobs 2 --coverage --json $(ARGS)
+
+crash: $(STAMP) ## kill a trading engine a thousand times
+	@$(PY) -m tests.crash --kills 1000 --json $(ARGS)
 
 lock: $(STAMP) ## pin what requirements.txt asks for (ARGS=--upgrade takes the newest)
 	@test -x $(LOCK_TOOLS)/bin/uv || { $(PY) -m venv $(LOCK_TOOLS) && $(LOCK_TOOLS)/bin/python -m pip install -q uv; }

@@ -1,5 +1,5 @@
 """I am the command line: `python -m engine …`, for people and scripts without a browser.
-I may import node, wiring, config and the store's export.
+I may import node, kill, wiring, config and the store's export, backup and checkup.
 I must not trade by another path than the console does: I start the same node.
 My tests are in tests/unit/test_cli.py.
 """
@@ -14,10 +14,11 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from typer.exceptions import TyperException
 
-from engine import wiring
+from engine import kill, wiring
 from engine.config import Settings, configure_logging, load_settings
 from engine.domain.calendar import iso_utc
 from engine.domain.command import Arming, Mode, SessionConfig, StartSession, StopSession
@@ -25,8 +26,10 @@ from engine.domain.error import ConfigError, KeelError
 from engine.domain.event import SessionState
 from engine.domain.limits import limits_from_text, limits_named
 from engine.domain.market import Granularity
-from engine.node import TradingNode
+from engine.node import DatabaseLock, TradingNode
 from engine.snapshot import Snapshot
+from engine.store.backup import back_up
+from engine.store.checkup import rebuild_tables, verify
 from engine.store.export import write_trades_csv
 from engine.store.queries import connect_readonly
 
@@ -37,8 +40,11 @@ bars_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look a
 app.add_typer(export_app, name="export")
 app.add_typer(models_app, name="models")
 app.add_typer(bars_app, name="bars")
+store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look after the database.")
+app.add_typer(store_app, name="store")
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_TIMEOUT_S_MAX = 3_600
 _BARS_ARGUMENT = re.compile(r"^([A-Z0-9]{2,12}_[A-Z0-9]{2,6})=(.+)$")
 
 
@@ -75,6 +81,9 @@ def session(
     currency: Annotated[str, typer.Option(help="currency of the account")] = "USD",
     limit: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, for example risk_per_trade_pct=0.25")] = None,
     confirm: Annotated[str, typer.Option(help="mode live: TRADE LIVE and the account's last four digits")] = "",
+    new_books: Annotated[
+        bool, typer.Option("--new-books", help="forget what earlier runs recorded of the account")
+    ] = False,
     db: Annotated[Path | None, typer.Option(help="database file; default: console.sqlite in the data folder")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> int:
@@ -103,7 +112,7 @@ def session(
     notes += filter(None, [wiring.advice(config, settings, db or settings.database_path)])
     for note in notes:
         typer.echo(note, err=True)
-    final = _run(prepared, settings, db)
+    final = _run(prepared, settings, db, new_books=new_books)
     result = _result(final, seconds=time.monotonic() - loaded, loading=loaded - begun)
     _show(result, as_json)
     return 0 if final.session_state is SessionState.STOPPED else 1
@@ -146,6 +155,63 @@ def venue(
 
     run_venue(terms, ready)
     return 0
+
+
+@app.command()
+def halt(
+    reason: Annotated[str, typer.Option(help="why, for whoever finds the file")] = "",
+    release: Annotated[bool, typer.Option("--release", help="remove the file: orders may be sent again")] = False,
+    data: Annotated[Path | None, typer.Option(help="data folder; default: the one of .env")] = None,
+) -> int:
+    """Make the file HALT: no engine of the data folder sends an order any more, this one or a later one."""
+    path = kill.halt_path(data)
+    for line in kill.release(path) if release else kill.halt(path, reason):
+        typer.echo(line)
+    return 0
+
+
+@app.command()
+def flatten(
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    timeout: Annotated[str, typer.Option(help="seconds after which no new round begins")] = "60",
+    account: Annotated[str, typer.Option(help="account of the same token; default: the one of .env")] = "",
+    data: Annotated[Path | None, typer.Option(help="data folder; default: the one of .env")] = None,
+) -> int:
+    """Halt, cancel every order and close every position at OANDA, and prove it; needs no console and no database."""
+    settings = kill.kill_settings(data, account)
+    patience = kill.Patience(timeout_s=_timeout_s(timeout))
+    name = kill.checked_account(settings)
+    configure_logging("WARNING", secrets=wiring.secrets(settings))
+    if not yes:
+        _confirm_flatten(name)
+    typer.echo(f"Flattening {name}.", err=True)
+    try:
+        outcome = kill.flatten(settings, lambda text: typer.echo(text, err=True), patience)
+    except KeyboardInterrupt:
+        return _complain(f"NOT FLAT: broken off, {name} was not looked at again; run it again.", 130)
+    typer.echo(outcome.text)
+    return 0 if outcome.flat else 1
+
+
+@app.command()
+def status(
+    broker: Annotated[bool, typer.Option("--broker", help="ask the broker as well")] = False,
+    db: Annotated[Path | None, typer.Option(help="database file; default: console.sqlite in the data folder")] = None,
+    data: Annotated[Path | None, typer.Option(help="data folder; default: the one of .env")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> int:
+    """Tell whether trading is halted, who owns the database, how its last run stands, and what the broker holds."""
+    settings = kill.kill_settings(data)
+    configure_logging("WARNING", secrets=wiring.secrets(settings))
+    told = kill.status(settings, db, broker=broker)
+    if as_json:
+        typer.echo(msgspec.json.encode(told).decode())
+    else:
+        for line in kill.lines(told):
+            typer.echo(line)
+    for problem in told.problems:
+        typer.echo(problem, err=True)
+    return 1 if told.problems else 0
 
 
 @app.command()
@@ -213,12 +279,72 @@ def check_bars(files: Annotated[list[str], typer.Argument(help="EUR_USD=FILE or 
     return 0
 
 
-def _run(prepared: wiring.Prepared, settings: Settings, db: Path | None) -> Snapshot:
+def _timeout_s(text: str) -> int:
+    seconds = _whole("--timeout", text)
+    if not 1 <= seconds <= _TIMEOUT_S_MAX:
+        raise ConfigError(f"--timeout {seconds} is out of range; allowed are 1 to {_TIMEOUT_S_MAX} seconds.")
+    return seconds
+
+
+@store_app.command("verify")
+def verify_store(
+    db: Annotated[Path | None, typer.Option(help="database file")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> int:
+    """Check the database in every way, also while a session runs: the file, its chain, tables and balances."""
+    database = db or load_settings().database_path
+    checks = verify(database)
+    is_sound = all(check.ok for check in checks)
+    if as_json:
+        told = {"database": str(database), "ok": is_sound, "checks": checks}
+        typer.echo(msgspec.json.encode(told).decode())
+    else:
+        for check in checks:
+            typer.echo(f"{'ok' if check.ok else 'BROKEN':<7} {check.check:<9} {check.detail}")
+    return 0 if is_sound else 1
+
+
+@store_app.command("rebuild")
+def rebuild_store(db: Annotated[Path | None, typer.Option(help="database file")] = None) -> int:
+    """Make every table again from the events; refused while an engine owns the database."""
+    database = db or load_settings().database_path
+    if not database.is_file():
+        raise ConfigError(f"Database {database} does not exist; name one that a session has written.")
+    lock = DatabaseLock(database)
+    lock.acquire()
+    try:
+        count = rebuild_tables(database)
+    finally:
+        lock.release()
+    typer.echo(f"The tables of {database} were made again from {count} events.", err=True)
+    return 0
+
+
+@store_app.command("backup")
+def backup_store(
+    db: Annotated[Path | None, typer.Option(help="database file")] = None,
+    out: Annotated[Path | None, typer.Option(help="file to write; default: a new one in backups")] = None,
+) -> int:
+    """Copy the database as a whole, also while a session runs; the newest 14 copies in the folder backups are kept."""
+    made = back_up(db or load_settings().database_path, wiring.wall_ns(), out)
+    typer.echo(str(made))
+    return 0
+
+
+def _confirm_flatten(name: str) -> None:
+    if not sys.stdin.isatty():
+        raise ConfigError(f"Nobody can be asked whether to flatten {name}; add --yes.")
+    if typer.prompt(f"Type FLATTEN to halt and to close everything in {name}", err=True) != "FLATTEN":
+        raise ConfigError("Nothing was done: FLATTEN was not typed.")
+
+
+def _run(prepared: wiring.Prepared, settings: Settings, db: Path | None, *, new_books: bool) -> Snapshot:
     """Run the session in a node of its own until it ends; Ctrl-C and SIGTERM stop it cleanly."""
     node = TradingNode(settings, db)
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        node.submit(StartSession(command_id="cli-start", config=prepared.config), prepared)
+        start = StartSession(command_id="cli-start", config=prepared.config, new_books=new_books)
+        node.submit(start, prepared)
         while not node.wait_until_idle(0.5):
             pass
     except KeyboardInterrupt:

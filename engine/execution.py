@@ -16,7 +16,7 @@ ZERO = Decimal(0)
 
 
 class OrderBook:
-    """Orders that are not finished yet; finished ones leave, the journal keeps them.
+    """Orders that are not finished yet; finished ones leave but for their ids, the journal keeps them.
 
     Expired ones are remembered beside them: one that the broker's log names later is adopted.
     """
@@ -24,13 +24,20 @@ class OrderBook:
     def __init__(self) -> None:
         self._open: dict[str, Order] = {}
         self._expired: dict[str, Order] = {}
+        self._known: set[str] = set()
+        self._traced: set[str] = set()
         self.sent = 0
         self.last: Order | None = None
 
+    def begin_run(self) -> None:
+        """Begin to count anew what a run sends; what is unfinished stays."""
+        self.sent = 0
+
     def initialize(self, intent: OrderIntent) -> None:
         """Take a new intent in; raises Bug when one of this id is open or was given up."""
-        if intent.client_order_id in self._open or intent.client_order_id in self._expired:
-            raise Bug(f"{intent.client_order_id}: an order of this id is here already")
+        if intent.client_order_id in self._known:
+            raise Bug(f"{intent.client_order_id}: an order of this id was made already")
+        self._known.add(intent.client_order_id)
         self._open[intent.client_order_id] = Order(
             intent=intent, status=OrderStatus.INITIALIZED, status_ts_ns=intent.created_ns
         )
@@ -48,6 +55,8 @@ class OrderBook:
         if not isinstance(transaction, Fill | OrderCanceled | OrderRejected | OrderCreated):
             return
         order_id = transaction.client_order_id or ""
+        if isinstance(transaction, OrderCreated) and order_id in self._known:
+            self._traced.add(order_id)
         order = self._open.get(order_id) or self._expired.get(order_id)
         if order is None:
             return
@@ -67,17 +76,34 @@ class OrderBook:
             ZERO,
         )
 
+    def is_ours(self, client_order_id: str | None) -> bool:
+        """Say whether an order of this id was ever made in these books."""
+        return client_order_id in self._known
+
+    def is_of_another(self, client_order_id: str) -> bool:
+        """Say whether an order that the broker has just told of was sent elsewhere.
+
+        Its id was never ours, or the order of this id was told of before: two Keels may derive the same id.
+        """
+        return client_order_id not in self._known or client_order_id in self._traced
+
+    def status_of(self, client_order_id: str | None) -> OrderStatus | None:
+        """Where an unfinished order stands; None for any other."""
+        order = self._open.get(client_order_id or "")
+        return order.status if order else None
+
     def gave_up(self, client_order_id: str | None) -> bool:
         """Say whether this order has expired without a word from the broker."""
         return client_order_id in self._expired
 
     @property
     def untraced(self) -> tuple[str, ...]:
-        """Ids of the orders that may or may not have reached the broker, and that its log has not named yet."""
+        """Ids of the orders that the log has not named yet, and of those whose rest it has not ended."""
         return tuple(
             order_id
             for order_id, order in self._open.items()
-            if order.status is OrderStatus.UNRESOLVED and order.broker_order_id is None
+            if order.status is OrderStatus.PARTIALLY_FILLED
+            or (order.status is OrderStatus.UNRESOLVED and order.broker_order_id is None)
         )
 
     @property

@@ -1,5 +1,5 @@
 """I am the interlocks of OANDA's accounts: what must hold before an order may leave, each alone a reason to refuse.
-I may import config and the domain.
+I may import config, redaction and the domain.
 I must not send or ask anything, nor be satisfied by a default.
 My tests are in tests/unit/test_interlocks.py.
 """
@@ -8,16 +8,15 @@ from engine.config import Settings
 from engine.domain.command import Arming, Mode, SessionConfig
 from engine.domain.error import ConfigError
 from engine.domain.limits import limits_by_hand
+from engine.redaction import last_digits
 
 PHRASE = "TRADE LIVE"
-DIGITS = 4
 _PHRASE_WANTED = f"{PHRASE} and the last four digits of the account"
 
 
 def arming_phrase(account_id: str) -> str:
     """Return what a person must type to trade this account live."""
-    digits = "".join(letter for letter in account_id if letter.isdigit())
-    return f"{PHRASE} {digits[-DIGITS:]}"
+    return f"{PHRASE} {last_digits(account_id)}"
 
 
 def check_environment(config: SessionConfig, settings: Settings) -> None:

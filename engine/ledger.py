@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from engine.domain.account import Position, Trade
+from engine.domain.account import Position, Trade, WorkingOrder
 from engine.domain.error import HaltTrading
 from engine.domain.instrument import Instrument
 from engine.domain.market import Quote
@@ -25,6 +25,12 @@ from engine.domain.transaction import (
 )
 
 ZERO = Decimal(0)
+# Which price of a trade an order at the broker stands for; a guaranteed stop protects as well as another.
+_DEPENDENTS = {
+    "STOP_LOSS_ORDER": "stop_loss",
+    "GUARANTEED_STOP_LOSS_ORDER": "stop_loss",
+    "TAKE_PROFIT_ORDER": "take_profit",
+}
 HOME_STEP = Decimal("0.0001")
 
 
@@ -66,6 +72,19 @@ class Ledger:
     def begin(self, balance_home: Decimal, last_transaction_id: int) -> None:
         """Begin the books at a balance, with nothing open, after this transaction."""
         self.balance_home, self.last_transaction_id = balance_home, last_transaction_id
+
+    def find(self, trade: Trade, orders: Iterable[WorkingOrder] = ()) -> None:
+        """Take in a trade that was open before the books began, with the stops and targets that wait on it."""
+        self._holdings.setdefault(trade.instrument, _Holding()).put(trade)
+        for order in orders:
+            name = _DEPENDENTS.get(f"{order.kind}_ORDER")
+            if name and order.trade_id == trade.trade_id:
+                self._stops[order.order_id] = (trade.trade_id, name)
+
+    def begin_run(self) -> None:
+        """Begin to add up anew what a run makes; what is held and owned stays."""
+        self.realized_pl_home = self.financing_home = self.commission_home = self.transferred_home = ZERO
+        self.trades_opened = 0
 
     def apply(self, transaction: Transaction) -> None:
         """Book one transaction; raises HaltTrading on a missing number or a balance that does not add up."""
@@ -126,11 +145,12 @@ class Ledger:
         )
 
     def margin_used_home(self, quotes: Mapping[str, Quote], instruments: Mapping[str, Instrument]) -> Decimal:
-        """Sum over positions of size at mid times margin rate."""
+        """Sum over positions of size at mid times margin rate; of those that the broker still offers."""
         return sum(
             (
                 abs(h.units) * quotes[n].mid * quotes[n].home_rate * instruments[n].margin_rate
                 for n, h in self._holdings.items()
+                if n in instruments
             ),
             ZERO,
         )
@@ -244,7 +264,7 @@ class Ledger:
                 raise HaltTrading(f"The broker financed trade {part.trade_id}, which we do not know.")
 
     def _note_dependent(self, order: OrderCreated) -> None:
-        name = {"STOP_LOSS_ORDER": "stop_loss", "TAKE_PROFIT_ORDER": "take_profit"}.get(order.kind)
+        name = _DEPENDENTS.get(order.kind)
         if name and order.trade_id and order.price is not None:
             self._stops[order.order_id] = (order.trade_id, name)
             for instrument in self._holdings:  # the order's transaction names its trade, not always the instrument

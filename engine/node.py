@@ -23,13 +23,14 @@ from msgspec.structs import replace
 
 from engine import wiring
 from engine.config import Settings, configure_logging, load_settings
-from engine.domain.command import Command, SessionConfig, StopSession
+from engine.domain.command import Command, Mode, SessionConfig, StopSession
 from engine.domain.error import ConfigError, HaltTrading, KeelError
 from engine.domain.event import SessionState
 from engine.domain.market import NS_PER_S
 from engine.ports import Clock
 from engine.session import TradingSession
 from engine.snapshot import Snapshot, Verdict
+from engine.store.backup import back_up_daily
 from engine.unlock import UnlockCode
 
 log = logging.getLogger("engine.node")
@@ -39,6 +40,7 @@ PUBLISH_S = 0.25
 VERDICTS_SHOWN = 60
 IDS_KEPT = 1_000
 IDLE_S = 1.0
+DAY_NS = 86_400 * NS_PER_S
 _HALTING = ("HaltTrading", "FlattenAll")
 _RESUMING = ("ResumeTrading", "StartSession")
 _Queued = tuple[Command, wiring.Prepared | None]
@@ -139,6 +141,7 @@ class TradingNode:
         self._clock: Clock
         self._speed: float | None = None
         self._published_s = 0.0
+        self._day = 0
         self._let_go: Callable[[], None] = _nothing
         self._idle_verdicts: deque[Verdict] = deque(maxlen=VERDICTS_SHOWN)
         self._resting = threading.Event()
@@ -280,7 +283,8 @@ class TradingNode:
             self._store.close()
             self._store = None
         self._store = self._store or wiring.open_store(self.database_path)
-        self._session = wiring.begin(ready, self._store, self.latch)
+        self._back_up(ready.config)
+        self._session = wiring.begin(ready, self._store, self.latch, new_books=command.new_books)  # type: ignore[union-attr]
         self._session.continue_from(self._snapshot.revision)
         self._clock = ready.clock
         self._speed = ready.config.speed
@@ -296,7 +300,10 @@ class TradingNode:
         if session.finished:
             self._session = None
             self._let_go()
+            self._back_up(session.desk.config)
         elif due_ns is not None and not self._closing:
+            if wiring.wall_ns() // DAY_NS != self._day:  # a session may run for weeks
+                self._back_up(session.desk.config)
             self._clock.wait_until(due_ns, self._wake)
 
     def _advance(self, session: TradingSession, commands: Sequence[Command]) -> int | None:
@@ -317,6 +324,16 @@ class TradingNode:
             if wiring.monotonic_s() - self._published_s >= PUBLISH_S:
                 return due_ns
             self._clock.wait_until(due_ns, self._wake)
+
+    def _back_up(self, config: SessionConfig) -> None:
+        """Make today's backup if it is missing, between two steps; a replay can be run again, and does not wait."""
+        self._day = wiring.wall_ns() // DAY_NS
+        if config.mode is Mode.REPLAY or self._closing:
+            return
+        try:
+            back_up_daily(self.database_path, wiring.wall_ns())
+        except (ConfigError, OSError) as error:
+            log.warning("no backup was made: %s", error, extra={"subsystem": "node"})
 
     def _attempt(self, work: Callable[[], int | None]) -> int | None | Exception:
         """Session boundary: an error ends the run (or refuses its start), never the console."""

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from engine.domain.account import Account
+from engine.domain.account import Account, Holdings, Trade, WorkingOrder
 from engine.domain.decision import Prediction, PredictionFault
 from engine.domain.event import Event
 from engine.domain.instrument import Instrument
@@ -49,6 +49,10 @@ class MarketData(Protocol):
 
     def start(self, instruments: Sequence[str], granularity: Granularity) -> None:
         """Begin to follow these instruments; bars will be of this granularity."""
+        ...
+
+    def watch(self, instrument: str) -> None:
+        """Bring quotes of one more instrument from now on, because it is held; its bars are not wanted."""
         ...
 
     def poll(self, now_ns: int) -> Sequence[Quote | Bar]:
@@ -111,11 +115,29 @@ class Unresolved(msgspec.Struct, frozen=True, kw_only=True):
 SubmitOutcome = Answered | NotSent | Unresolved
 
 
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    """What earlier runs recorded of an account whose books go on: from the run that began them to the newest.
+
+    run_id is the newest of these runs; events are theirs in order, without what only told (decisions, answers to
+    commands, states). decided has the start of the newest bar that was decided on, by instrument and granularity.
+    """
+
+    run_id: int
+    events: tuple[Event, ...]
+    decided: Mapping[tuple[str, str], int]
+
+
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the books of a session begin: this balance, after this transaction, with nothing open."""
+    """Where the books of an account begin: this balance, after this transaction, with these trades and orders.
+
+    account tells the account from every other; "" for a simulated one, which ends with its session.
+    """
 
     balance_home: Decimal
     last_transaction_id: int
+    trades: tuple[Trade, ...] = ()
+    orders: tuple[WorkingOrder, ...] = ()
+    account: str = ""
 
 
 class Broker(Protocol):
@@ -135,6 +157,18 @@ class Broker(Protocol):
 
     def submit(self, intent: OrderIntent) -> SubmitOutcome:
         """Send one market order, once; what became of it is read from transactions_since."""
+        ...
+
+    def holdings(self) -> Holdings:
+        """Return all that is open or waits, with the balance, as of one moment; raises RetryLater."""
+        ...
+
+    def protect(self, trade_id: str, instrument: str, stop_loss: Decimal) -> SubmitOutcome:
+        """Set or move the stop-loss of an open trade, once; what became of it is read from transactions_since."""
+        ...
+
+    def close_trade(self, trade_id: str, instrument: str) -> SubmitOutcome:
+        """Close one open trade at the market, once; what became of it is read from transactions_since."""
         ...
 
     def transactions_since(self, transaction_id: int, *, afresh: bool = False) -> Sequence[Transaction]:

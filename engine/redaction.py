@@ -1,4 +1,4 @@
-"""I am the keeper of secrets: a type that does not show its value and a log filter that removes it.
+"""I am the keeper of secrets: a type that does not show its value, a log filter that removes it, short account names.
 I may import logging.
 I must not be bypassed: reveal() is called in exactly one file, the broker's HTTP client.
 My tests are in tests/unit/test_redaction.py.
@@ -8,7 +8,18 @@ import logging
 import re
 
 MASK = "***"
+ACCOUNT_DIGITS = 4
 _TOKEN = re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?(?:[a-z]+\s+)?|bearer\s+)[^\s'\",;]+")
+
+
+def account_tail(account_id: str) -> str:
+    """Name an account by its last four digits, as everything that people read does."""
+    return f"…{last_digits(account_id)}"
+
+
+def last_digits(account_id: str) -> str:
+    """Return the last four digits of an account's id, whatever stands between them."""
+    return "".join(letter for letter in account_id if letter.isdigit())[-ACCOUNT_DIGITS:]
 
 
 class Secret:

@@ -14,7 +14,7 @@ import msgspec.structs
 from engine.domain.account import EquityPoint, Trade
 from engine.domain.command import SessionConfig
 from engine.domain.decision import Decision
-from engine.domain.event import SessionState, TradingState
+from engine.domain.event import Claim, SessionState, TradingState
 from engine.domain.instrument import Instrument
 from engine.domain.limits import RiskLimits
 from engine.domain.market import Bar, Quote
@@ -50,6 +50,13 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     take_profit: Decimal | None
     opened_ns: int
     trade_ids: tuple[str, ...]
+
+
+class ForeignTrade(msgspec.Struct, frozen=True, kw_only=True):
+    """An open trade that Keel did not open, and what the operator said about it (None: nothing yet)."""
+
+    trade: Trade
+    claim: Claim | None
 
 
 class BreakerView(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +95,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a page may show about the running session without touching the database.
 
     revision grows with each publication; ts_ns is market time, published_ns the wall clock at publication.
-    digest is set when the run has ended.
+    digest is set when the run has ended; continues names the run whose books it goes on with.
     Amounts are in `currency`; bars holds the newest closed bars per instrument, oldest first.
     """
 
@@ -99,6 +106,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     trading_state: TradingState = TradingState.ACTIVE
     reason: str = ""
     run_id: int | None = None
+    continues: int | None = None
     config: SessionConfig | None = None
     limits: RiskLimits | None = None
     currency: str = "USD"
@@ -117,6 +125,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     armed_until_ns: int | None = None
     positions: tuple[PositionView, ...] = ()
     open_trades: tuple[Trade, ...] = ()
+    foreign_trades: tuple[ForeignTrade, ...] = ()
     unresolved_orders: tuple[str, ...] = ()
     instruments: tuple[Instrument, ...] = ()
     quotes: tuple[Quote, ...] = ()
@@ -130,6 +139,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     realized_pl_home: Decimal = ZERO
     financing_home: Decimal = ZERO
     commission_home: Decimal = ZERO
+    transferred_home: Decimal = ZERO
     digest: str = ""
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from engine.adapters.clock import GAP_NS, PacedClock, SystemClock, VenueClock, m
 from engine.adapters.history.csv_bars import ImportedBars, read_bars
 from engine.adapters.history.market_data import RecordedBars
 from engine.adapters.oanda.desk import Access, Means, OandaDesk
+from engine.adapters.oanda.emergency import Emergency, Side, Standing
 from engine.adapters.oanda.http import secret_forms
 from engine.adapters.sim.broker import SimBroker
 from engine.adapters.sim.instruments import CATALOGUE
@@ -40,7 +41,18 @@ from engine.session.loop import SessionParts
 from engine.store.journal import JournalStore, open_journal
 from engine.store.queries import connect_readonly, has_run
 
-__all__ = ["JournalStore", "ModelRegistry", "Prepared", "Recording", "monotonic_s", "wall_ns"]
+__all__ = [
+    "Emergency",
+    "JournalStore",
+    "ModelRegistry",
+    "Prepared",
+    "Recording",
+    "Side",
+    "Standing",
+    "monotonic_s",
+    "pause",
+    "wall_ns",
+]
 
 DEFAULT_INSTRUMENTS = ("EUR_USD", "GBP_USD", "USD_JPY", "AUD_USD")
 STARTER_BARS = 6_000
@@ -203,6 +215,17 @@ def _access(settings: Settings) -> Access:
     )
 
 
+def emergency(settings: Settings) -> Emergency:
+    """Reach the account that .env names, to close what is open there; asks nothing yet. Raises ConfigError."""
+    if not settings.oanda_token or not settings.oanda_account_id:
+        missing = "OANDA_ACCOUNT_ID" if settings.oanda_token else "OANDA_TOKEN"
+        raise ConfigError(
+            f"{missing} is not set, so .env names no account at OANDA; a simulated account is flattened by the button "
+            "Flatten & halt of its console."
+        )
+    return Emergency(_access(settings), Means(monotonic_s=monotonic_s, wait=pause, draw=random.random))
+
+
 def _checked_at_oanda(config: SessionConfig, desk: OandaDesk) -> SessionConfig:
     """Compare what is wanted with the account; its balance is the capital of a session that trades on it."""
     account = desk.opened.summary.account
@@ -265,19 +288,26 @@ def open_store(database: Path) -> JournalStore:
     return open_journal(database, wall_ns=wall_ns)
 
 
-def begin(prepared: Prepared, store: JournalStore, kill: KillSwitch) -> TradingSession:
-    """Start the prepared session on a new run of this database; a run that cannot begin is left ABORTED."""
+def begin(prepared: Prepared, store: JournalStore, kill: KillSwitch, *, new_books: bool = False) -> TradingSession:
+    """Start the prepared session on a new run of this database; a run that cannot begin is left ABORTED.
+
+    It goes on with the books that the database has of the account, unless new_books are wanted.
+    """
+    account = prepared.broker.opening().account
+    past = None if new_books else store.past(account)
     parts = SessionParts(
         config=prepared.config,
         clock=prepared.clock,
         market_data=prepared.market_data,
         broker=prepared.broker,
         predictor=prepared.predictor,
-        journal=store.begin_run(synced=prepared.config.mode is not Mode.REPLAY),
+        journal=store.begin_run(synced=prepared.config.mode is not Mode.REPLAY, past=past),
         kill=kill,
         instruments=prepared.instruments,
         engine_version=__version__,
         arming_phrase=prepared.arming_phrase,
+        past=past,
+        former_orders=store.order_ids(account),
     )
     try:
         return TradingSession(parts)

@@ -22,9 +22,23 @@ from engine.domain.error import ConfigError
 from engine.domain.event import SessionState, TradingState
 from engine.domain.instrument import Instrument
 from engine.node import TradingNode
-from engine.snapshot import BreakerView, PositionView, Snapshot
+from engine.snapshot import BreakerView, Snapshot
 from engine.store import queries
-from pages.parts import account, arming, confirm, figures, formats, frame, live_chart, tables, unlock
+from pages.parts import (
+    account,
+    arming,
+    breakers,
+    confirm,
+    figures,
+    foreign,
+    formats,
+    frame,
+    live_chart,
+    positions,
+    tables,
+    trade_tables,
+    unlock,
+)
 from pages.parts.figures import RoundTrip
 
 CLOSED_TRADES_MAX = 200
@@ -32,7 +46,7 @@ DECISIONS_SHOWN = 12
 CANDLES_HEIGHT, EQUITY_HEIGHT = 420, 300
 ARROWS = {1: "▲", -1: "▼"}
 HUNDRED = Decimal(100)
-_STILL_THERE = "Open trades stay at OANDA with their stops; close them there before the next session on this account."
+_STILL_THERE = "Open trades stay at OANDA with their stops; the next session on this account takes them up."
 
 
 def render() -> None:
@@ -44,6 +58,7 @@ def render() -> None:
 def _live(node: TradingNode) -> None:
     snapshot = node.snapshot
     _notice(node, snapshot)
+    foreign.draw(node, snapshot)
     draw(snapshot, _closed_trades(node, snapshot))
 
 
@@ -55,12 +70,14 @@ def draw(snapshot: Snapshot, closed: Sequence[RoundTrip]) -> None:
         _tiles(snapshot)
         if snapshot.session_state == SessionState.WARMING_UP:
             _warmup(snapshot)
+            if snapshot.open_trades:
+                positions.draw(snapshot)
             return
         _candles(snapshot, closed)
         left, right = st.columns([2, 1], gap="medium")
         with left:
-            _positions(snapshot)
-            _breakers(snapshot.breakers)
+            positions.draw(snapshot)
+            breakers.draw(snapshot.breakers)
         with right:
             _equity(snapshot)
         _decisions(snapshot)
@@ -117,8 +134,10 @@ def _last_run(node: TradingNode) -> str:
     """Say what became of the run before this start of the console, if there was one."""
     try:
         with closing(queries.connect_readonly(node.database_path)) as conn:
-            last = next(iter(queries.runs(conn, limit=1)), None)
-            still_open = queries.count_trades(conn, run_id=last.run_id, state="OPEN") if last else 0
+            known = queries.runs(conn)
+            last = next(iter(known), None)
+            books = trade_tables.books(known, last.run_id) if last else ()
+            still_open = sum(queries.count_trades(conn, run_id=run_id, state="OPEN") for run_id in books)
     except (ConfigError, sqlite3.Error) as error:
         return f"**The database cannot be read:** {formats.escaped(str(error))}"
     if last is None:
@@ -137,8 +156,7 @@ def _default_summary(node: TradingNode) -> str:
 
 
 def _trading_notice(node: TradingNode, snapshot: Snapshot) -> None:
-    tripped = [breaker for breaker in snapshot.breakers if breaker.tripped_ns is not None]
-    for breaker in tripped:
+    for breaker in breakers.tripped(snapshot):
         _tripped(node, snapshot, breaker)
     if arming.is_over(snapshot):
         _disarmed(node, snapshot)
@@ -169,7 +187,8 @@ def _tripped(node: TradingNode, snapshot: Snapshot, breaker: BreakerView) -> Non
     """Show a latched breaker with the form that releases it."""
     st.error(
         f"**Breaker {formats.label(breaker.name)} has tripped** at {formats.utc(breaker.tripped_ns or 0)}: "
-        f"{formats.sentence(breaker.cause)}  \nOnly orders that lower exposure may leave until you release it.",
+        f"{formats.sentence(breakers.cause(breaker))}  \n"
+        f"{breakers.advice(breaker)} Only orders that lower exposure may leave until you release it.",
         icon=":material/electrical_services:",
     )
     with st.popover("Release this breaker"):
@@ -186,11 +205,14 @@ def _tripped(node: TradingNode, snapshot: Snapshot, breaker: BreakerView) -> Non
 
 
 def _closed_trades(node: TradingNode, snapshot: Snapshot) -> tuple[RoundTrip, ...]:
-    """Read the run's newest closed trades, again only after another fill; none while there is no database."""
+    """Read the newest closed trades, again only after another fill; those that this run took up stand under the last.
+
+    None while there is no database.
+    """
     version = (snapshot.run_id, snapshot.counts.fills)
     known, trips = st.session_state.get("overview-closed", (None, ()))
     if known != version:
-        trips = _closed_trades_of(node, snapshot.run_id)
+        trips = _closed_trades_of(node, snapshot.run_id) + _closed_trades_of(node, snapshot.continues)
         st.session_state["overview-closed"] = (version, trips)
     return tuple(trips)
 
@@ -215,18 +237,32 @@ def _tiles(snapshot: Snapshot) -> None:
         limit = f"limit {tables.plain(limits.drawdown_pct_max)} %, " if limits else ""
         worst = f"{limit}worst {formats.percent(snapshot.max_drawdown_pct)}"
         _tile("Drawdown", formats.percent(snapshot.drawdown_pct), worst)
-        risk = f"{_share(snapshot.risk_home, equity)} if all stops hit"
-        _tile(f"Open risk ({currency})", formats.money(snapshot.risk_home), risk)
         cap = f", limit {tables.plain(limits.exposure_pct_max)} %" if limits else ""
+        risk = f"{_share(snapshot.risk_home, equity)}{_if_stopped(snapshot)}"
         exposed = f"{_share(snapshot.exposure_home, equity)}{cap}"
-        _tile(f"Exposure ({currency})", formats.money(snapshot.exposure_home), exposed)
+        _held_tile(snapshot, f"Open risk ({currency})", snapshot.risk_home, risk, positions.risk_help(snapshot))
+        _held_tile(snapshot, f"Exposure ({currency})", snapshot.exposure_home, exposed)
 
 
-def _tile(label: str, value: str, note: str, gain: Decimal | None = None) -> None:
+def _if_stopped(snapshot: Snapshot) -> str:
+    """Say in the note of the tile that a figure is not bounded by stops; its help names the trades."""
+    missing = len(positions.bare(snapshot))
+    return f", {missing} without a stop" if missing else " if all stops hit"
+
+
+def _held_tile(snapshot: Snapshot, label: str, amount: Decimal, note: str, help_text: str | None = None) -> None:
+    """Draw a figure of what is held, unless nobody knows the price of a part of it."""
+    if names := positions.unpriced(snapshot):
+        _tile(label, "not known", f"no price of {', '.join(names)} yet", help_text=help_text)
+    else:
+        _tile(label, formats.money(amount), note, help_text=help_text)
+
+
+def _tile(label: str, value: str, note: str, gain: Decimal | None = None, help_text: str | None = None) -> None:
     """Draw one figure; the note below it is green or red only when it is a gain or a loss."""
     is_coloured = gain is not None and gain != 0
     st.metric(
-        label, value, note, border=True,
+        label, value, note, border=True, help=help_text,
         delta_color="normal" if is_coloured else "off", delta_arrow="auto" if is_coloured else "off",
     )  # fmt: skip
 
@@ -292,79 +328,6 @@ def _equity(snapshot: Snapshot) -> None:
         alt=f"Equity from {formats.money(points[0].equity_home)} to {formats.money(points[-1].equity_home)} "
         f"{snapshot.currency}, worst drawdown {formats.percent(snapshot.max_drawdown_pct)}",
     )  # fmt: skip
-
-
-def _positions(snapshot: Snapshot) -> None:
-    st.markdown(f"**Open positions** (amounts in {snapshot.currency})")
-    if not snapshot.positions:
-        st.caption("No open position.")
-        return
-    rows = [_position_row(snapshot, position) for position in snapshot.positions]
-    st.dataframe(
-        pd.DataFrame(rows), column_config=POSITION_COLUMNS, hide_index=True, key="overview-positions",
-        alt="Open positions with money at risk, stops and open profit or loss",
-    )  # fmt: skip
-
-
-def _position_row(snapshot: Snapshot, position: PositionView) -> dict[str, Any]:
-    instrument = next(item for item in snapshot.instruments if item.name == position.instrument)
-    decimals = instrument.price_decimals
-    return {
-        "Instrument": position.instrument,
-        "Side": formats.side(position.units),
-        "Units": formats.units(position.units),
-        "Entry": formats.price(position.average_price, decimals),
-        "Price": formats.price(position.price_now, decimals),
-        "P/L": formats.signed_money(position.unrealized_pl_home),
-        "At risk": formats.money(position.risk_home),
-        "SL": _level(snapshot, instrument, "stop_loss"),
-        "TP": _level(snapshot, instrument, "take_profit"),
-        "To stop": _to_stop(position, instrument),
-        "Opened (UTC)": formats.clock_only(position.opened_ns),
-    }
-
-
-def _level(snapshot: Snapshot, instrument: Instrument, name: str) -> str:
-    """The price that all open trades of the instrument share, "none" or "several"."""
-    levels = {getattr(trade, name) for trade in snapshot.open_trades if trade.instrument == instrument.name}
-    if len(levels) > 1:
-        return "several"
-    level = next(iter(levels), None)
-    return "none" if level is None else formats.price(level, instrument.price_decimals)
-
-
-def _to_stop(position: PositionView, instrument: Instrument) -> str:
-    if position.stop_loss is None:
-        return formats.NOTHING
-    side = 1 if position.units > 0 else -1
-    return f"{instrument.pips((position.price_now - position.stop_loss) * side):.1f} pips"
-
-
-POSITION_COLUMNS: dict[str, Any] = {
-    "Instrument": column.TextColumn(pinned=True),
-    **{
-        name: column.TextColumn(alignment="right", help=help_text)
-        for name, help_text in (
-            ("Units", "Size in base currency or ounces"),
-            ("Entry", "Average price of the open trades"),
-            ("Price", "Where it would close now: bid for a long, ask for a short"),
-            ("P/L", "Open profit or loss at that price"),
-            ("At risk", "Lost from here if every stop is hit at its price"),
-            ("SL", "Stop-loss"),
-            ("TP", "Take-profit"),
-            ("To stop", "Distance of the price from the stop"),
-        )
-    },
-}
-
-
-def _breakers(breakers: Sequence[BreakerView]) -> None:
-    st.markdown("**Breakers** (used of limit)")
-    for breaker in breakers:
-        name = formats.label(breaker.name)
-        tripped = "" if breaker.tripped_ns is None else " &nbsp; :red[:material/block: **tripped**]"
-        used = min(max(breaker.used_pct / 100, 0.0), 1.0)
-        st.progress(used, text=f"{name}: {breaker.value} of {breaker.limit}{tripped}")
 
 
 def _decisions(snapshot: Snapshot) -> None:

@@ -47,8 +47,15 @@ def _state_line(snapshot: Snapshot) -> None:
     if snapshot.active and snapshot.trading_state is not TradingState.ACTIVE:
         colour, icon, words = frame.TRADING[snapshot.trading_state]
         badges += f" :{colour}-badge[:material/{icon}: {words}]"
-    run = "" if snapshot.run_id is None else f"Run {snapshot.run_id}. "
+    run = "" if snapshot.run_id is None else f"Run {snapshot.run_id}{_continues(snapshot)}. "
     st.markdown(f"{badges} &nbsp; {run}{escaped(snapshot.reason)}")
+
+
+def _continues(snapshot: Snapshot) -> str:
+    """Name the run whose books this one took up; a simulated account has none to take up."""
+    if not account.is_outside(snapshot):
+        return ""
+    return ", with new books" if snapshot.continues is None else f", continues run {snapshot.continues}"
 
 
 def _warmup(snapshot: Snapshot) -> None:

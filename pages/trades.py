@@ -57,10 +57,25 @@ def render() -> None:
         return
     run = _choose_run(runs, node.snapshot)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        selection = _filters(run)
+        selection = _filters(run, _instruments(node.database_path, run))
         _csv_button(node.database_path, run, selection)
-    follows = _is_live(run, node.snapshot)
-    st.fragment(_tables, run_every=REFRESH_S if follows else None)(node, run, selection)
+    keeper = _keeper(runs, run)
+    follows = _is_live(keeper, node.snapshot)
+    st.fragment(_tables, run_every=REFRESH_S if follows else None)(node, run, keeper, selection)
+
+
+def _keeper(runs: Sequence[RunRow], run: RunRow) -> RunRow:
+    """The newest run that goes on with the books of this one, or itself: what is open was last seen by that one."""
+    return next((each for each in runs if run.run_id in trade_tables.books(runs, each.run_id)), run)
+
+
+def _instruments(path: Path, run: RunRow) -> tuple[str, ...]:
+    """Instruments of the run and of what else was traded on its account by hand."""
+    named = set((run.instruments or "").split(","))
+    if run.account is not None:
+        with closing(queries.connect_readonly(path)) as conn:
+            named |= {trade.instrument for trade in queries.each_trade(conn, run.run_id)}
+    return tuple(sorted(named))
 
 
 def _unreadable(path: Path, error: Exception) -> None:
@@ -86,7 +101,7 @@ def _choose_run(runs: Sequence[RunRow], snapshot: Snapshot) -> RunRow:
     return by_id[chosen]
 
 
-def _filters(run: RunRow) -> Selection:
+def _filters(run: RunRow, instruments: Sequence[str]) -> Selection:
     state = st.segmented_control(
         "State", [ALL, "OPEN", "CLOSED"], default=ALL, required=True, format_func=str.lower,
         key="trades.state", persist_state="session",
@@ -96,7 +111,7 @@ def _filters(run: RunRow) -> Selection:
         format_func=lambda name: trade_tables.SIDES.get(name, name), key="trades.side", persist_state="session",
     )  # fmt: skip
     instrument = st.selectbox(
-        "Instrument", [ALL, *sorted((run.instruments or "").split(","))],
+        "Instrument", [ALL, *instruments],
         key="trades.instrument", persist_state="session", width=200,
     )  # fmt: skip
     return Selection(
@@ -134,26 +149,27 @@ def csv_name(run: RunRow) -> str:
     return f"trades-run{run.run_id}-{day:%Y-%m-%d}.csv"
 
 
-def _tables(node: TradingNode, run: RunRow, selection: Selection) -> None:
+def _tables(node: TradingNode, run: RunRow, keeper: RunRow, selection: Selection) -> None:
     """Draw everything that changes while the run goes on."""
     snapshot = node.snapshot
     try:
         with closing(queries.connect_readonly(node.database_path)) as conn:
-            _draw(conn, run, selection, snapshot)
+            _draw(conn, run, keeper, selection, snapshot)
     except (ConfigError, sqlite3.Error) as error:
         _unreadable(node.database_path, error)
 
 
-def _draw(conn: sqlite3.Connection, run: RunRow, selection: Selection, snapshot: Snapshot) -> None:
+def _draw(conn: sqlite3.Connection, run: RunRow, keeper: RunRow, selection: Selection, snapshot: Snapshot) -> None:
     live = _is_live(run, snapshot)
     sums = trade_tables.totals(queries.each_trade(conn, **selection))
     _figures(sums, run)
     _identity(_sum(conn, run, snapshot), run)
+    _elsewhere(conn, run)
     if not sums.open and not sums.closed:
         _empty(run, live, selection)
         return
     if sums.open:
-        _open_trades(conn, selection, sums.open, snapshot if live else None, run)
+        _open_trades(conn, selection, sums.open, snapshot if _is_live(keeper, snapshot) else None, run, keeper)
     if sums.closed:
         _closed_trades(conn, selection, sums.closed)
 
@@ -169,17 +185,22 @@ def _figures(sums: trade_tables.Totals, run: RunRow) -> None:
 
 
 def _sum(conn: sqlite3.Connection, run: RunRow, snapshot: Snapshot) -> Identity | None:
-    """Take the sum of a run that is over from the database, of the running one from its own books."""
-    if _is_live(run, snapshot):
+    """Take the sum of a run that is over from the database, of the running one from its own books.
+
+    On an account at OANDA the trades that stand under a run are not what it booked: then from its books while they are
+    in memory, else None.
+    """
+    if _is_live(run, snapshot) or (run.account is not None and snapshot.run_id == run.run_id):
         return Identity(
             opening_home=snapshot.opening_balance_home,
             realized_pl_home=snapshot.realized_pl_home,
             financing_home=snapshot.financing_home,
             commission_home=snapshot.commission_home,
+            transferred_home=snapshot.transferred_home if run.account is not None else trade_tables.ZERO,
             closing_home=snapshot.balance_home,
-            closing_word="balance now",
+            closing_word="balance now" if snapshot.active else "closing",
         )
-    if run.opening_balance_home is None or run.closing_balance_home is None:
+    if run.account is not None or run.opening_balance_home is None or run.closing_balance_home is None:
         return None
     whole_run = trade_tables.totals(queries.each_trade(conn, run.run_id))
     return Identity(
@@ -193,13 +214,37 @@ def _sum(conn: sqlite3.Connection, run: RunRow, snapshot: Snapshot) -> Identity 
 
 def _identity(identity: Identity | None, run: RunRow) -> None:
     if identity is None:
-        st.caption("This run was interrupted before its closing balance was written.")
+        st.caption(_no_sum(run))
     elif identity.difference_home:
         missing = f"{trade_tables.exact(identity.difference_home)} {run.currency}"
         text = f"The books do not agree by {missing}: {identity.text(run.currency or '')}"
         st.error(escaped(text), icon=":material/error:")
     else:
         st.caption(f":green[:material/check_circle:] Whole run: {escaped(identity.text(run.currency or ''))}")
+
+
+def _no_sum(run: RunRow) -> str:
+    """Say why there is no sum below the figures."""
+    if run.opening_balance_home is None or run.closing_balance_home is None:
+        return "This run was interrupted before its closing balance was written."
+    opening, closing_ = (trade_tables.exact(each) for each in (run.opening_balance_home, run.closing_balance_home))
+    return (
+        f"Balance from {opening} to {closing_} {run.currency}. What was booked in between belongs to trades of other "
+        "runs too; python -m engine store verify adds it up."
+    )
+
+
+def _elsewhere(conn: sqlite3.Connection, run: RunRow) -> None:
+    """Say where the trades are that this run took up from the runs before it."""
+    if run.continues is None:
+        return
+    before = trade_tables.books(queries.runs(conn, limit=-1), run.run_id)[1:]
+    count = sum(queries.count_trades(conn, run_id=each, state="OPEN") for each in before)
+    still = f" {count} of them {'is' if count == 1 else 'are'} open." if count else ""
+    st.caption(
+        f"This run goes on with the books of run {run.continues}. A trade stands under the run that opened it, so what "
+        f"was open then is listed there.{still}"
+    )
 
 
 def _empty(run: RunRow, live: bool, selection: Selection) -> None:
@@ -214,16 +259,24 @@ def _empty(run: RunRow, live: bool, selection: Selection) -> None:
 
 
 def _open_trades(
-    conn: sqlite3.Connection, selection: Selection, count: int, snapshot: Snapshot | None, run: RunRow
+    conn: sqlite3.Connection,
+    selection: Selection,
+    count: int,
+    snapshot: Snapshot | None,
+    run: RunRow,
+    keeper: RunRow,
 ) -> None:
     rows = queries.trades(conn, **_in_state(selection, "OPEN"), limit=OPEN_ROWS_MAX)
     quotes = {quote.instrument: quote for quote in snapshot.quotes} if snapshot else {}
-    now_ns = snapshot.ts_ns if snapshot else run.ended_ns
+    now_ns = snapshot.ts_ns if snapshot else keeper.ended_ns
     st.markdown(f"##### Open trades ({count:,})")
     if snapshot is None and run.mode in account.OUTSIDE:
+        whose = "the run" if keeper.run_id == run.run_id else f"run {keeper.run_id}, which took them up,"
         st.caption(
-            "As they stood when the run ended. They stayed at OANDA with their stops; what came later is not here."
+            f"As they stood when {whose} ended. They stayed at OANDA with their stops; what came later is not here."
         )
+    elif keeper.run_id != run.run_id:
+        st.caption(f"Run {keeper.run_id} took them up and goes on with them now.")
     st.dataframe(
         trade_tables.opened(rows, now_ns, quotes),
         column_config=trade_tables.OPEN_COLUMNS,

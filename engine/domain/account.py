@@ -35,6 +35,31 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     financing_home: Decimal = Decimal(0)
 
 
+class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that waits at the broker, by its number there.
+
+    kind is the broker's word (STOP_LOSS, LIMIT, ...); trade_id names the trade that a dependent order would close,
+    instrument and units what another one would open; price is None for a kind without one.
+    """
+
+    order_id: str
+    kind: str
+    instrument: str | None
+    units: Decimal | None
+    trade_id: str | None
+    price: Decimal | None
+    client_order_id: str | None
+
+
+class Holdings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the broker holds for the account, told at one moment: after this transaction, at this balance."""
+
+    balance_home: Decimal
+    last_transaction_id: int
+    trades: tuple[Trade, ...]
+    orders: tuple[WorkingOrder, ...]
+
+
 class Position(msgspec.Struct, frozen=True, kw_only=True):
     """Net units of one instrument; average_price in quote currency, unrealized_pl_home on the closing side."""
 

@@ -89,11 +89,15 @@ class Arming(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StartSession(msgspec.Struct, frozen=True, kw_only=True):
-    """Start a session; refused while one is active. Mode live needs an arming."""
+    """Start a session; refused while one is active. Mode live needs an arming.
+
+    new_books forgets what earlier runs recorded of the account and begins with what the broker has now.
+    """
 
     command_id: str
     config: SessionConfig
     arming: Arming | None = None
+    new_books: bool = False
 
 
 class ArmLive(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +105,14 @@ class ArmLive(msgspec.Struct, frozen=True, kw_only=True):
 
     command_id: str
     phrase: str
+
+
+class ClaimTrade(msgspec.Struct, frozen=True, kw_only=True):
+    """Say what to do with an open trade that Keel did not open: manage it, leave it alone, or close it."""
+
+    command_id: str
+    trade_id: str
+    choice: str
 
 
 class StopSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +172,7 @@ class AcknowledgeBreaker(msgspec.Struct, frozen=True, kw_only=True):
 Command = (
     StartSession
     | ArmLive
+    | ClaimTrade
     | StopSession
     | PauseEntries
     | ResumeTrading

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from engine.domain.account import Trade, WorkingOrder
 from engine.domain.command import SessionConfig
 from engine.domain.decision import Decision
 from engine.domain.limits import RiskLimits
@@ -46,14 +47,69 @@ class SessionState(StrEnum):
     FAULTED = "FAULTED"
 
 
-class SessionStarted(msgspec.Struct, frozen=True, kw_only=True):
-    """A run began; amounts in `config.currency`."""
+class Claim(StrEnum):
+    """What the operator wants done with a trade that Keel did not open."""
+
+    ADOPT = "adopt"
+    IGNORE = "ignore"
+
+
+class SessionStarted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run began; amounts in `config.currency`.
+
+    account tells one account at a broker from every other ("" for a simulated one, which ends with its run). continues
+    names the run whose books this one goes on with; None begins new books, after transaction opening_transaction_id
+    with opening_balance_home, and with the trades that TradeFound names.
+    """
 
     ts_ns: int
     config: SessionConfig
     model_sha256: str
     opening_balance_home: Decimal
     engine_version: str
+    account: str = ""
+    opening_transaction_id: int = 0
+    continues: int | None = None
+
+
+class TradeFound(msgspec.Struct, frozen=True, kw_only=True):
+    """A trade was open at the broker already when new books began; orders are the stops and targets that wait on it."""
+
+    ts_ns: int
+    trade: Trade
+    orders: tuple[WorkingOrder, ...] = ()
+
+
+class TradeClaimed(msgspec.Struct, frozen=True, kw_only=True):
+    """The operator said what to do with a trade that Keel did not open."""
+
+    ts_ns: int
+    trade_id: str
+    claim: Claim
+
+
+class DayBegan(msgspec.Struct, frozen=True, kw_only=True):
+    """A trading day (17:00 New York) or the books began, with this equity; the daily loss is measured from it."""
+
+    ts_ns: int
+    equity_home: Decimal
+
+
+class ProtectionSent(msgspec.Struct, frozen=True, kw_only=True):
+    """A stop-loss is about to be set for an open trade that has none; committed before the broker hears of it."""
+
+    ts_ns: int
+    trade_id: str
+    stop_loss: Decimal
+
+
+class TradeCloseSent(msgspec.Struct, frozen=True, kw_only=True):
+    """One trade is about to be closed at the market; committed before the broker hears of it."""
+
+    ts_ns: int
+    trade_id: str
+    reason: str
+    command_id: str | None = None
 
 
 class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,11 +221,12 @@ class BreakerTripped(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BreakerReleased(msgspec.Struct, frozen=True, kw_only=True):
-    """The operator released a breaker."""
+    """The operator released a breaker; it measures from this equity on."""
 
     ts_ns: int
     breaker: str
     reason: str
+    equity_home: Decimal | None = None
 
 
 class TradingStateChanged(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,6 +288,11 @@ class SessionStopped(msgspec.Struct, frozen=True, kw_only=True):
 
 Event = (
     SessionStarted
+    | TradeFound
+    | TradeClaimed
+    | DayBegan
+    | ProtectionSent
+    | TradeCloseSent
     | Reconciled
     | WarmedUp
     | LiveArmed

@@ -4,6 +4,7 @@ I must not talk to a venue.
 My tests are in tests/unit/domain/test_order.py.
 """
 
+import re
 from decimal import Decimal
 from enum import StrEnum
 
@@ -73,12 +74,18 @@ _NEXT: dict[OrderStatus, frozenset[OrderStatus]] = {
     ),
 }
 
+_CLIENT_ORDER_ID = re.compile(r"\d+-[A-Z0-9]{2,12}_[A-Z0-9]{2,6}-\d+-\d+")
 TERMINAL = frozenset(status for status in OrderStatus if status not in _NEXT) | {OrderStatus.EXPIRED}
 
 
 def client_order_id(run_id: int, instrument: str, bar_ts_ns: int, number: int) -> str:
     """Derive the id of an order; unique for ever, because run ids are, and equal when a run is replayed."""
     return f"{run_id}-{instrument}-{bar_ts_ns}-{number}"
+
+
+def is_client_order_id(text: str) -> bool:
+    """Say whether a text has the form of an id that a Keel derived."""
+    return _CLIENT_ORDER_ID.fullmatch(text) is not None
 
 
 class OrderIntent(msgspec.Struct, frozen=True, kw_only=True):

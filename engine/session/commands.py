@@ -13,23 +13,28 @@ from engine.domain.calendar import iso_utc
 from engine.domain.command import Command
 from engine.domain.event import (
     BreakerReleased,
+    Claim,
     CommandAccepted,
     CommandRefused,
     LimitsChanged,
     LiveArmed,
     SessionState,
+    TradeClaimed,
 )
 from engine.domain.market import NS_PER_S
 from engine.domain.order import OrderReason
 from engine.ports import Journal, KillSwitch
+from engine.session.audit import Auditor
 from engine.session.decide import exit_intent
 from engine.session.desk import Desk
 from engine.session.dispatch import Dispatcher
+from engine.session.protection import Guardian
 from engine.snapshot import Verdict
 
 SEEN_MAX = 1_000
 FLATTEN_RETRY_NS = 5 * NS_PER_S
 ZERO = Decimal(0)
+CLOSE = "close"
 _NOTHING_OPEN = "stopping; no open position"
 
 
@@ -40,10 +45,20 @@ class Refusal(Exception):
 class CommandDesk:
     """Carries commands out; handlers are found by class name, which survives a reload of the command's module."""
 
-    def __init__(self, desk: Desk, dispatcher: Dispatcher, journal: Journal, kill: KillSwitch) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        dispatcher: Dispatcher,
+        guardian: Guardian,
+        auditor: Auditor,
+        journal: Journal,
+        kill: KillSwitch,
+    ) -> None:
         self._desk = desk
         self._kill = kill
         self._dispatcher = dispatcher
+        self._guardian = guardian
+        self._auditor = auditor
         self._journal = journal
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._flatten_due_ns = 0
@@ -51,6 +66,7 @@ class CommandDesk:
         self._handlers: dict[str, Callable[[Any], str]] = {
             "StopSession": self._stop,
             "ArmLive": self._arm,
+            "ClaimTrade": self._claim,
             "PauseEntries": self._pause,
             "ResumeTrading": self._resume,
             "HaltTrading": self._halt,
@@ -82,12 +98,18 @@ class CommandDesk:
         if not desk.ledger.held and desk.orders.idle:
             desk.flattening = None
             return
-        if desk.now_ns < self._flatten_due_ns:
+        if 0 < self._flatten_due_ns - desk.now_ns <= FLATTEN_RETRY_NS:  # longer: the clock was set back
             return
         self._flatten_due_ns = desk.now_ns + FLATTEN_RETRY_NS
         for instrument in desk.ledger.held:
             # an order of unknown outcome does not keep us: reduce-only orders cannot open the other side
+            if instrument not in desk.offered:  # it takes no order any more, but its trades may still be closed
+                for trade in desk.ledger.trades_of(instrument):
+                    self._guardian.close(trade, "flatten", desk.flattening, through_halt=True)
+                continue
             units = -desk.ledger.units(instrument)
+            if not units:
+                continue  # closed meanwhile: the order before this one has read the log on
             intent = exit_intent(desk, instrument, units, OrderReason.FLATTEN, desk.now_ns)
             self._dispatcher.send(intent, ZERO, desk.flattening)
         desk.mark()
@@ -125,6 +147,30 @@ class CommandDesk:
         until_ns = desk.arm()
         self._journal.append(LiveArmed(ts_ns=desk.now_ns, until_ns=until_ns))
         return f"armed until {iso_utc(until_ns)}"
+
+    def _claim(self, command: Any) -> str:
+        desk, trade_id = self._desk, command.trade_id
+        trade = next((each for each in desk.foreign_trades() if each.trade_id == trade_id), None)
+        if trade is None:
+            raise Refusal(f"trade {trade_id} is not an open trade that Keel did not open")
+        if command.choice == CLOSE:
+            if halted := self._kill.engaged():
+                raise Refusal(f"halted: {halted}; flatten closes everything even so")
+            self._guardian.close(trade, "the operator's choice", command.command_id)
+            is_open = any(each.trade_id == trade_id for each in desk.ledger.open_trades)
+            return (
+                f"trade {trade_id} is NOT closed; its close is under way or was refused"
+                if is_open
+                else (f"trade {trade_id} is closed")
+            )
+        if command.choice not in tuple(Claim):
+            raise Refusal(f"{command.choice!r} is no choice; it must be {', '.join(Claim)} or {CLOSE}")
+        claim = Claim(command.choice)
+        desk.claims[trade_id] = claim
+        self._journal.append(TradeClaimed(ts_ns=desk.now_ns, trade_id=trade_id, claim=claim))
+        if claim is Claim.IGNORE:
+            return f"trade {trade_id} is left alone; nothing is traded in {trade.instrument} while it is open"
+        return f"trade {trade_id} is managed from now on; it gets a stop-loss if it has none"
 
     def _pause(self, command: Any) -> str:
         self._desk.paused = True
@@ -167,6 +213,14 @@ class CommandDesk:
         left = (*self._desk.ledger.held, *(o.intent.client_order_id for o in self._desk.orders.open_orders))
         if left:
             return f"halted; NOT FLAT yet: {', '.join(left)} still open, trying again"
+        waiting = self._auditor.waiting()
+        if waiting is None:
+            return f"halted; {before} position(s) closed, but the broker could not be asked whether it is flat"
+        if waiting:
+            return (
+                f"halted; {before} position(s) closed, but NOT FLAT: {len(waiting)} waiting order(s) that Keel did not "
+                "make could open one; `python -m engine flatten` cancels them"
+            )
         return f"halted; flat, {before} position(s) closed"
 
     def _close(self, command: Any) -> str:
@@ -203,7 +257,14 @@ class CommandDesk:
         if not desk.panel.release(command.breaker):
             raise Refusal(f"breaker {command.breaker!r} is not tripped")
         desk.reanchor(command.breaker)
-        self._journal.append(BreakerReleased(ts_ns=desk.now_ns, breaker=command.breaker, reason=command.reason.strip()))
+        self._journal.append(
+            BreakerReleased(
+                ts_ns=desk.now_ns,
+                breaker=command.breaker,
+                reason=command.reason.strip(),
+                equity_home=desk.equity_home,
+            )
+        )
         measures = any(breaker.name == command.breaker for breaker in desk.panel.breakers)
         return f"breaker {command.breaker} released{'; it measures from the present equity' if measures else ''}"
 

@@ -53,6 +53,10 @@ def _enter(desk: Desk, bar: Bar, prediction: Prediction, held: Decimal) -> tuple
     quote = desk.quotes.get(bar.instrument)
     if quote is None or not (quote.bid.is_finite() and quote.ask.is_finite()):
         return _decision(desk, bar, prediction, Action.DENIED, "blocked by quote", (NO_QUOTE,)), None
+    if foreign := _foreign(desk, bar.instrument):
+        return _decision(desk, bar, prediction, Action.DENIED, f"blocked by {foreign.name}", (foreign,)), None
+    if blocked := _unpriced(desk) or _naked(desk, bar.instrument):
+        return _refused(desk, bar, prediction, held, (blocked,))
     plan = plan_entry(
         direction=prediction.direction,
         quote=quote,
@@ -71,6 +75,30 @@ def _enter(desk: Desk, bar: Bar, prediction: Prediction, held: Decimal) -> tuple
     action = Action.REVERSE if held else Action.ENTER
     decision = _decision(desk, bar, prediction, action, "all gates passed", gates, intent)
     return decision, Wanted(intent=intent, risk_home=plan.risk_home)
+
+
+def _foreign(desk: Desk, instrument: str) -> Gate | None:
+    """The account nets: an order beside a trade that is not ours would close it."""
+    foreign = desk.foreign_trades(instrument)
+    if not foreign:
+        return None
+    value = f"trade {foreign[0].trade_id} was not opened by Keel"
+    return Gate(name="foreign_trade", value=value, limit="adopted or closed", passed=False)
+
+
+def _naked(desk: Desk, instrument: str) -> Gate | None:
+    """A trade without a stop may be closed by us at any moment: a reversal on top would open its size as well."""
+    bare = [trade.trade_id for trade in desk.ledger.trades_of(instrument) if trade.stop_loss is None]
+    return Gate(name="naked", value=f"trade {bare[0]} has none", limit="a stop-loss", passed=False) if bare else None
+
+
+def _unpriced(desk: Desk) -> Gate | None:
+    """What is held or under way and has no price cannot be counted, so nothing is added to it."""
+    on_the_way = {order.intent.instrument for order in desk.orders.open_orders}
+    unpriced = sorted({*desk.unpriced, *(name for name in on_the_way if name not in desk.quotes)})
+    if unpriced:
+        return Gate(name="unpriced", value=", ".join(unpriced), limit="a price of all that is held", passed=False)
+    return None
 
 
 def _refused(
@@ -137,11 +165,15 @@ def risk_view(desk: Desk, instrument: str, risk_home: Decimal) -> RiskView:
         equity_home=desk.equity_home,
         position_units=desk.ledger.units(instrument),
         reserved_units=desk.orders.reserved_units(instrument),
-        exposure_others_home=desk.ledger.exposure_home(desk.quotes, besides=instrument) + _reserved(desk, instrument),
+        exposure_others_home=ZERO if desk.unpriced else _exposure_of_others(desk, instrument),
         positions_others=len(others),
         last_entry_ns=desk.last_entry_ns.get(instrument),
         risk_home=risk_home,
     )
+
+
+def _exposure_of_others(desk: Desk, besides: str) -> Decimal:
+    return desk.ledger.exposure_home(desk.quotes, besides=besides) + _reserved(desk, besides)
 
 
 def _reserved(desk: Desk, besides: str) -> Decimal:

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from engine.domain.account import EquityPoint
+from engine.domain.account import EquityPoint, Trade
 from engine.domain.calendar import next_rollover_ns
 from engine.domain.command import SessionConfig
 from engine.domain.decision import Decision
-from engine.domain.event import SessionState, TradingState
+from engine.domain.event import Claim, SessionState, TradingState
 from engine.domain.instrument import Instrument
 from engine.domain.limits import RiskLimits
 from engine.domain.market import NS_PER_S, Bar, Quote
@@ -60,8 +60,10 @@ class Desk:
 
     config: SessionConfig
     run_id: int
+    continues: int | None = None
     currency: str
     instruments: Mapping[str, Instrument]
+    offered: Mapping[str, Instrument]
     granularity_ns: int
     limits: RiskLimits
     opening_balance_home: Decimal
@@ -83,6 +85,9 @@ class Desk:
     flattening: str | None = None
     arming_phrase: str = ""
     armed_until_ns: int | None = None
+    former_orders: frozenset[str] = frozenset()
+    claims: dict[str, Claim] = field(default_factory=dict)
+    decided: dict[tuple[str, str], int] = field(default_factory=dict)
     equity_home: Decimal = ZERO
     peak_home: Decimal = ZERO
     fall_anchor_home: Decimal = ZERO
@@ -98,11 +103,13 @@ class Desk:
     decisive_revision: int = 0
     _order_number: int = 0
 
-    def open_books(self) -> None:
-        """Start counting from the balance that the ledger now holds."""
-        self.equity_home = self.peak_home = self.fall_anchor_home = self.ledger.balance_home
-        self.day_start_home = self.loss_anchor_home = self.ledger.balance_home
-        self.day_end_ns = next_rollover_ns(self.now_ns)
+    def open_books(self, equity_home: Decimal) -> None:
+        """Start counting from this equity; a day that runs already keeps its beginning."""
+        self.equity_home = self.peak_home = equity_home
+        self.fall_anchor_home = max(self.fall_anchor_home, equity_home)
+        if self.now_ns >= self.day_end_ns:
+            self.day_start_home = self.loss_anchor_home = equity_home
+            self.day_end_ns = next_rollover_ns(self.now_ns)
 
     def next_order_number(self) -> int:
         """Number of the next order of this run, from 1."""
@@ -140,6 +147,24 @@ class Desk:
     def disarmed(self) -> bool:
         """Say whether the time for which a person armed this live session is over."""
         return self.armed_until_ns is not None and self.now_ns >= self.armed_until_ns
+
+    def was_decided(self, bar: Bar) -> bool:
+        """Say whether an earlier run has decided on this bar: each is decided on once, over restarts too."""
+        return bar.open_ts_ns <= self.decided.get((bar.instrument, bar.granularity.value), -1)
+
+    def is_ours(self, trade: Trade) -> bool:
+        """Say whether we may manage a trade: we opened it, or the operator wants us to."""
+        return self.orders.is_ours(trade.client_order_id) or self.claims.get(trade.trade_id) is Claim.ADOPT
+
+    def foreign_trades(self, instrument: str | None = None) -> tuple[Trade, ...]:
+        """Open trades that we must not touch, of one instrument or of all."""
+        trades = self.ledger.open_trades if instrument is None else self.ledger.trades_of(instrument)
+        return tuple(trade for trade in trades if not self.is_ours(trade))
+
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """Instruments that are held and have no quote, so that nobody knows what they are worth."""
+        return tuple(name for name in self.ledger.held if name not in self.quotes)
 
     def forget(self, instrument: str) -> None:
         """Empty an instrument's look-back buffer, to fill it again from its history."""
@@ -182,6 +207,8 @@ class Desk:
         ledger = self.ledger
         equity = ledger.balance_home
         if not ledger.flat:
+            if self.unpriced:
+                return False  # the session is DEGRADED for as long as this lasts
             equity += ledger.unrealized_home(self.quotes)
         new_day = self.now_ns >= self.day_end_ns
         if new_day:

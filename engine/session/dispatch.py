@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from engine.domain.command import SessionConfig
-from engine.domain.error import RetryLater
+from engine.domain.error import HaltTrading, RetryLater
 from engine.domain.event import (
     BreakerTripped,
     BrokerNoted,
@@ -24,7 +24,7 @@ from engine.domain.event import (
     OrderUpdated,
 )
 from engine.domain.market import NS_PER_S
-from engine.domain.order import OrderIntent, OrderReason, OrderStatus
+from engine.domain.order import OrderIntent, OrderReason, OrderStatus, is_client_order_id
 from engine.domain.transaction import (
     DailyFinancing,
     Fill,
@@ -52,7 +52,8 @@ class Dispatcher:
         self._broker = broker
         self._journal = journal
         self._kill = kill
-        self._grace_ns = _grace_ns(desk.config)
+        self._grace_ns = int(GRACE_S * NS_PER_S * pace_of(desk.config))
+        self._level = logging.DEBUG if desk.config.mode.is_simulated else logging.INFO
         self._untraced_since: dict[str, int] = {}
         self.trouble = ""
 
@@ -71,6 +72,7 @@ class Dispatcher:
         desk.orders.move(intent.client_order_id, OrderStatus.SUBMITTED, desk.now_ns)
         if intent.reason is OrderReason.SIGNAL:
             desk.last_entry_ns[intent.instrument] = desk.now_ns
+        self._tell("sending order %s: %s %s", intent.client_order_id, intent.units, intent.instrument)
         outcome = self._broker.submit(intent)
         if isinstance(outcome, NotSent):
             self._update(intent.client_order_id, OrderStatus.REJECTED, outcome.reason)
@@ -79,9 +81,14 @@ class Dispatcher:
         else:
             self.sync()
 
-    def sync(self) -> None:
+    def doubt(self, order_id: str, why: str) -> None:
+        """Take an order that an earlier run left unfinished for one that may or may not have reached the broker."""
+        if self._desk.orders.status_of(order_id) is OrderStatus.SUBMITTED:
+            self._update(order_id, OrderStatus.UNRESOLVED, why)
+
+    def sync(self, *, afresh: bool = False) -> None:
         """Book every new broker transaction; when they cannot be read now, `trouble` says why until they can."""
-        for transaction in self._read():
+        for transaction in self._read(afresh=afresh):
             self._book(transaction)
 
     def expire(self) -> None:
@@ -89,7 +96,8 @@ class Dispatcher:
         if self._desk.orders.idle:
             return
         now_ns, before = self._desk.now_ns, self._untraced_since
-        self._untraced_since = {order_id: before.get(order_id, now_ns) for order_id in self._desk.orders.untraced}
+        # not later than now: the clock may have been set back
+        self._untraced_since = {each: min(before.get(each, now_ns), now_ns) for each in self._desk.orders.untraced}
         late = [each for each, since_ns in self._untraced_since.items() if now_ns - since_ns >= self._grace_ns]
         if not late:
             return
@@ -99,15 +107,34 @@ class Dispatcher:
         if news or self.trouble:
             return  # the log may go on behind what was new: the next step looks again
         for order_id in late:
-            self._update(order_id, OrderStatus.EXPIRED, f"not in the broker's log {GRACE_S} s after it was sent")
+            is_part = self._desk.orders.status_of(order_id) is OrderStatus.PARTIALLY_FILLED
+            text = f"{'the rest is ' * is_part}not in the broker's log {GRACE_S} s after it was sent"
+            self._update(order_id, OrderStatus.EXPIRED, text)
 
     def _read(self, *, afresh: bool = False) -> Sequence[Transaction]:
         self.trouble = ""
         try:
-            return self._broker.transactions_since(self._desk.ledger.last_transaction_id, afresh=afresh)
+            found = self._broker.transactions_since(self._desk.ledger.last_transaction_id, afresh=afresh)
         except RetryLater as error:
             self.trouble = str(error)
             return ()
+        return self._following(found) if found else ()
+
+    def _following(self, found: Sequence[Transaction]) -> Sequence[Transaction]:
+        """Keep what follows our books: what is in them already is passed over, what lies behind a hole is asked again.
+
+        The broker's numbers have no holes, so that a page with one was spoiled on its way.
+        """
+        last_id = self._desk.ledger.last_transaction_id
+        news: list[Transaction] = []
+        for transaction in found:
+            number, expected = transaction.transaction_id, last_id + len(news) + 1
+            if number == expected:
+                news.append(transaction)
+            elif number > expected:
+                self.trouble = f"Broker transaction {number} follows {expected - 1}: one is missing."
+                break
+        return news
 
     def _book(self, transaction: Transaction) -> None:
         desk = self._desk
@@ -115,11 +142,37 @@ class Dispatcher:
         # recorded before it is judged: what the broker did is a fact, even when our books refuse it
         self._journal.append(_event(desk.now_ns, transaction))
         desk.ledger.apply(transaction)
+        self._refuse_another_keel(transaction)
         desk.orders.apply(transaction)
+        if isinstance(transaction, OrderCanceled | OrderRejected) and transaction.client_order_id:
+            kind = type(transaction).__name__
+            self._tell("%s %s: %s", kind, transaction.client_order_id, transaction.reason)
         if isinstance(transaction, Fill):
             desk.fills_seen += 1
+            self._tell_fill(transaction)
             if is_late:
                 self._trip(f"order {transaction.client_order_id}")
+
+    def _tell(self, text: str, *values: object) -> None:
+        """Write a line to the log; for a simulated account, which may live a year in a minute, only if asked."""
+        log.log(self._level, text, *values, extra={"subsystem": "orders"})
+
+    def _tell_fill(self, fill: Fill) -> None:
+        self._tell(
+            "fill %s of order %s: %s %s at %s, result %s, balance %s",
+            fill.transaction_id, fill.client_order_id or fill.reason, fill.units, fill.instrument, fill.price,
+            fill.pl_home, fill.balance_home,
+        )  # fmt: skip
+
+    def _refuse_another_keel(self, transaction: Transaction) -> None:
+        """Two engines on one account would each take the other's trades for the operator's."""
+        if isinstance(transaction, OrderCreated | OrderRejected):
+            order_id = transaction.client_order_id
+            if not order_id or not is_client_order_id(order_id):
+                return
+            orders, former = self._desk.orders, self._desk.former_orders
+            if orders.is_of_another(order_id) and (orders.is_ours(order_id) or order_id not in former):
+                raise HaltTrading(f"Another Keel sends orders to this account: {order_id} was not sent from here.")
 
     def _trip(self, order: str) -> None:
         """Let nothing more be opened: there is a position that was not reckoned with."""
@@ -130,21 +183,22 @@ class Dispatcher:
 
     def _update(self, order_id: str, status: OrderStatus, detail: str) -> None:
         self._desk.orders.move(order_id, status, self._desk.now_ns, detail)
+        self._tell("order %s is %s: %s", order_id, status, detail)
         self._journal.append(
             OrderUpdated(ts_ns=self._desk.now_ns, client_order_id=order_id, status=status, detail=detail)
         )
 
 
 def record_trip(journal: Journal, trip: Trip) -> None:
-    """Journal a breaker that has just latched, and say so in the log."""
+    """Journal a breaker that has just latched, durable at once, and say so in the log."""
     journal.append(BreakerTripped(ts_ns=trip.ts_ns, breaker=trip.breaker, value=trip.value, limit=trip.limit))
+    journal.commit()
     log.warning("breaker %s tripped: %s", trip.breaker, trip.cause, extra={"subsystem": "risk"})
 
 
-def _grace_ns(config: SessionConfig) -> int:
-    """The grace in market time, which a venue on loopback may let run faster."""
-    pace = 1.0 if config.mode.is_simulated else config.speed or 1.0
-    return int(GRACE_S * NS_PER_S * pace)
+def pace_of(config: SessionConfig) -> float:
+    """How many seconds of market time pass in a real one: a venue on loopback may let its time run faster."""
+    return 1.0 if config.mode.is_simulated else config.speed or 1.0
 
 
 def _event(now_ns: int, transaction: Transaction) -> Event:

@@ -8,18 +8,21 @@ import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from engine.domain.account import Account
 from engine.domain.command import Command, SessionConfig
+from engine.domain.decision import Action, Decision
 from engine.domain.error import Bug, ConfigError, HaltTrading, RetryLater
 from engine.domain.event import (
+    DayBegan,
     DecisionMade,
     Faulted,
     LiveArmed,
-    Reconciled,
     SessionStarted,
     SessionState,
     SessionStopped,
+    TradeFound,
     TradingState,
     TradingStateChanged,
     WarmedUp,
@@ -27,11 +30,15 @@ from engine.domain.event import (
 from engine.domain.instrument import Instrument
 from engine.domain.market import NS_PER_S, Bar, Quote
 from engine.domain.window import BarWindow
-from engine.ports import Broker, Clock, Journal, KillSwitch, MarketData, Predictor
+from engine.ports import Broker, Clock, Journal, KillSwitch, MarketData, Opening, Past, Predictor
+from engine.risk.rules import FUTURE_S_MAX
+from engine.session.audit import Auditor
 from engine.session.commands import CommandDesk
-from engine.session.decide import decide, pass_over
+from engine.session.decide import Wanted, decide, pass_over
 from engine.session.desk import BARS_SHOWN, Desk
 from engine.session.dispatch import Dispatcher, record_trip
+from engine.session.protection import Guardian
+from engine.session.recovery import INTERRUPTED, rebuild
 from engine.session.view import take_snapshot
 from engine.session.warmup import WarmUp
 from engine.snapshot import Snapshot
@@ -43,7 +50,11 @@ _TRADING = (SessionState.RUNNING, SessionState.DEGRADED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionParts:
-    """What the wiring hands to a session; an arming_phrase makes it a live one, which was armed as it starts."""
+    """What the wiring hands to a session; an arming_phrase makes it a live one, which was armed as it starts.
+
+    past is what earlier runs recorded of the account whose books this session goes on with. former_orders are the ids
+    of all orders that the database has of the account: one that older books sent may still arrive.
+    """
 
     config: SessionConfig
     clock: Clock
@@ -55,6 +66,8 @@ class SessionParts:
     instruments: Mapping[str, Instrument]
     engine_version: str
     arming_phrase: str = ""
+    past: Past | None = None
+    former_orders: frozenset[str] = frozenset()
 
 
 class TradingSession:
@@ -71,9 +84,14 @@ class TradingSession:
         self._desk = desk = _new_desk(parts, account)
         self._dispatcher = Dispatcher(desk, parts.broker, parts.journal, parts.kill)
         self._warmup = WarmUp(desk, parts.market_data, desk.now_ns + parts.config.warmup_timeout_s * NS_PER_S)
-        self._commands = CommandDesk(desk, self._dispatcher, parts.journal, parts.kill)
+        self._auditor = Auditor(desk, parts.broker, parts.journal, self._dispatcher)
+        self._guardian = Guardian(desk, parts.broker, parts.journal, parts.kill, self._dispatcher)
+        self._commands = CommandDesk(desk, self._dispatcher, self._guardian, self._auditor, parts.journal, parts.kill)
         self._known_state = TradingState.ACTIVE
         self._trouble = ""
+        self._judged_home = Decimal(0)
+        self._watched: frozenset[str] = frozenset(parts.config.instruments)
+        self._is_kept = False
         duration_s = parts.config.duration_s
         self._end_ns = desk.now_ns + duration_s * NS_PER_S if duration_s else None
         self._begin(account)
@@ -96,17 +114,22 @@ class TradingSession:
         bars = self._poll()
         self._dispatcher.sync()
         self._dispatcher.expire()
+        self._watch_what_is_held()
+        if self._is_kept:
+            self._auditor.look()
         self._note_trouble()
-        moved = desk.mark()
+        moved = self._mark()
         for command in commands:
             self._commands.handle(command)
-        if moved or commands:
+        if moved or commands or desk.equity_home != self._judged_home:
             self._watch()
         self._note_trading_state()
         if desk.flattening:
             self._commands.flatten()
+        self._guardian.look()
         if desk.state is SessionState.WARMING_UP:
             self._warm_up()
+        self._note_trouble()  # the log was read again since, or the session has just begun to run
         newest_ns = _newest_ns(bars)
         for bar in bars:
             self._on_bar(bar, is_stale=bar.close_ts_ns < newest_ns[bar.instrument])
@@ -188,41 +211,83 @@ class TradingSession:
         self._journal.commit()
 
     def _begin(self, account: Account) -> None:
+        """Start as after a crash, because it may have been one: rebuild, catch up, compare; only then anything else."""
         parts, desk = self._parts, self._desk
         parts.market_data.start(parts.config.instruments, parts.config.granularity)
-        started = SessionStarted(
-            ts_ns=desk.now_ns,
-            config=parts.config,
-            model_sha256=parts.predictor.spec.sha256,
-            opening_balance_home=account.balance_home,
-            engine_version=parts.engine_version,
-        )
-        self._journal.append(started)
+        opening = parts.broker.opening()
+        self._is_kept = bool(opening.account)
+        unfinished = self._open(opening)
+        self._journal.append(self._started(opening))
+        if parts.past is None:
+            for trade in opening.trades:
+                orders = tuple(order for order in opening.orders if order.trade_id == trade.trade_id)
+                self._journal.append(TradeFound(ts_ns=desk.now_ns, trade=trade, orders=orders))
         if parts.arming_phrase:
             self._journal.append(LiveArmed(ts_ns=desk.now_ns, until_ns=desk.arm()))
-        opening = parts.broker.opening()
-        desk.ledger.begin(opening.balance_home, opening.last_transaction_id)
-        self._dispatcher.sync()
-        desk.open_books()
-        self._reconcile(account)
+        for order_id in unfinished:
+            self._dispatcher.doubt(order_id, INTERRUPTED)
+        self._dispatcher.sync(afresh=True)
+        if self._dispatcher.trouble:
+            raise RetryLater(self._dispatcher.trouble)
+        self._reconcile()
+        self._open_books(account.equity_home)
+        self._watch()
         self._journal.commit()
         log.info("session started: run %s", desk.run_id, extra={"subsystem": "session"})
 
-    def _reconcile(self, account: Account) -> None:
-        """Nothing is sent before our books and the broker's agree."""
-        ledger = self._desk.ledger
-        if ledger.balance_home != account.balance_home or ledger.last_transaction_id != account.last_transaction_id:
-            raise HaltTrading(
-                f"The broker has {account.balance_home} after transaction {account.last_transaction_id}, "
-                f"our books have {ledger.balance_home} after {ledger.last_transaction_id}."
-            )
-        self._journal.append(
-            Reconciled(
-                ts_ns=self._desk.now_ns,
-                balance_home=ledger.balance_home,
-                last_transaction_id=ledger.last_transaction_id,
-            )
+    def _open(self, opening: Opening) -> tuple[str, ...]:
+        """Take the books up where the past left them, or begin new ones; returns orders of unknown outcome."""
+        desk, past = self._desk, self._parts.past
+        if past is not None:
+            return rebuild(desk, past)
+        desk.ledger.begin(opening.balance_home, opening.last_transaction_id)
+        for trade in opening.trades:
+            desk.ledger.find(trade, opening.orders)
+        return ()
+
+    def _started(self, opening: Opening) -> SessionStarted:
+        parts, desk = self._parts, self._desk
+        if self._is_kept:
+            desk.opening_balance_home = desk.ledger.balance_home
+        return SessionStarted(
+            ts_ns=desk.now_ns,
+            config=parts.config,
+            model_sha256=parts.predictor.spec.sha256,
+            opening_balance_home=desk.opening_balance_home,
+            engine_version=parts.engine_version,
+            account=opening.account,
+            opening_transaction_id=desk.ledger.last_transaction_id if self._is_kept else 0,
+            continues=parts.past.run_id if parts.past else None,
         )
+
+    def _reconcile(self) -> None:
+        """Nothing is sent before our books and the broker's agree; raises HaltTrading when they do not."""
+        if found := self._auditor.differences():
+            raise HaltTrading(f"Our books and the broker's differ: {'; '.join(found)}.")
+        self._auditor.note_agreement()
+
+    def _open_books(self, equity_home: Decimal) -> None:
+        desk = self._desk
+        day_end_ns = desk.day_end_ns
+        desk.open_books(equity_home)
+        if self._is_kept and desk.day_end_ns != day_end_ns:
+            self._journal.append(DayBegan(ts_ns=desk.now_ns, equity_home=desk.day_start_home))
+
+    def _mark(self) -> bool:
+        """Value what is open; note when a trading day began."""
+        desk = self._desk
+        day_end_ns = desk.day_end_ns
+        moved = desk.mark()
+        if self._is_kept and desk.day_end_ns != day_end_ns:
+            self._journal.append(DayBegan(ts_ns=desk.now_ns, equity_home=desk.day_start_home))
+        return moved
+
+    def _watch_what_is_held(self) -> None:
+        """Follow prices of what is held and not traded, else nobody knows what it is worth."""
+        for name in self._desk.ledger.held:
+            if name not in self._watched and name in self._desk.offered:
+                self._watched |= {name}
+                self._market_data.watch(name)
 
     def _poll(self) -> list[Bar]:
         desk = self._desk
@@ -233,26 +298,31 @@ class TradingSession:
             self._trouble = str(error)
             return bars
         self._trouble = ""
+        # what was asked for is as new as the answer, not as the question: it must not seem to come from the future
+        desk.now_ns = max(desk.now_ns, self._clock.now_ns())
         quotes = desk.quotes
         for item in items:
             if not isinstance(item, Quote):
                 bars.append(item)
-            elif _usable(item, quotes.get(item.instrument)):
+            elif _usable(item, quotes.get(item.instrument), desk.now_ns):
                 quotes[item.instrument] = item
         return bars
 
     def _note_trouble(self) -> None:
         """While the market or the broker cannot be read the session is DEGRADED and opens nothing."""
         desk = self._desk
-        trouble = self._trouble or self._dispatcher.trouble
+        unpriced = ", ".join(desk.unpriced)
+        trouble = self._trouble or self._dispatcher.trouble or self._auditor.trouble
+        trouble = trouble or (f"{unpriced} is held and has no price yet" if unpriced else "")
         if trouble and desk.state in _TRADING:
             desk.state, desk.reason = SessionState.DEGRADED, trouble
         elif not trouble and desk.state is SessionState.DEGRADED:
             desk.state, desk.reason = SessionState.RUNNING, ""
 
     def _watch(self) -> None:
-        """Let the breakers look at the account."""
+        """Let the breakers look at the account; the guard's own orders may have moved it behind the last look."""
         desk = self._desk
+        self._judged_home = desk.equity_home
         for trip in desk.panel.update(desk.account_view()):
             record_trip(self._journal, trip)
 
@@ -281,12 +351,10 @@ class TradingSession:
         if window.close_ts_ns and bar.close_ts_ns <= window.close_ts_ns[-1]:
             return
         desk.remember(bar)
-        if desk.state not in _TRADING:
+        if desk.state not in _TRADING or desk.was_decided(bar):
             return
         desk.bars_seen += 1
-        decision, wanted = (
-            pass_over(desk, bar) if is_stale else decide(desk, bar, self._parts.predictor.predict(window))
-        )
+        decision, wanted = pass_over(desk, bar) if is_stale else self._judge(bar, window)
         desk.decisions_made += 1
         desk.decisions.append(decision)
         desk.entries_denied += bool(decision.gates and decision.blocking)
@@ -296,6 +364,24 @@ class TradingSession:
             self._note_trouble()
             if desk.mark():
                 self._watch()
+
+    def _judge(self, bar: Bar, window: BarWindow) -> tuple[Decision, Wanted | None]:
+        """Ask the model and decide; a reversal is decided again if the books turn out to be behind the broker's.
+
+        Its order is for what is held and for what is wanted: were the held part closed by its stop a moment ago, the
+        whole order would open.
+        """
+        desk, prediction = self._desk, self._parts.predictor.predict(window)
+        found = decide(desk, bar, prediction)
+        if found[0].action is not Action.REVERSE:
+            return found
+        before = desk.ledger.last_transaction_id
+        self._dispatcher.sync(afresh=True)
+        if desk.ledger.last_transaction_id == before and not self._dispatcher.trouble:
+            return found
+        self._note_trouble()
+        self._mark()
+        return decide(desk, bar, prediction)
 
 
 def _newest_ns(bars: Sequence[Bar]) -> dict[str, int]:
@@ -309,10 +395,13 @@ def _newest_ns(bars: Sequence[Bar]) -> dict[str, int]:
     return newest_ns
 
 
-def _usable(quote: Quote, known: Quote | None) -> bool:
-    """Say whether a quote may be used for anything: a sane pair of prices, not older than the one we have."""
+def _usable(quote: Quote, known: Quote | None, now_ns: int) -> bool:
+    """Say whether a quote may be used for anything: a sane pair of prices, neither older than the one we have nor
+    from the future, whose time would shut out every true one until then.
+    """
     bid, ask = quote.bid, quote.ask
-    return bid.is_finite() and ask.is_finite() and 0 < bid <= ask and (known is None or quote.ts_ns >= known.ts_ns)
+    sane = bid.is_finite() and ask.is_finite() and 0 < bid <= ask
+    return sane and (known is None or quote.ts_ns >= known.ts_ns) and quote.age_s(now_ns) >= -FUTURE_S_MAX
 
 
 def _new_desk(parts: SessionParts, account: Account) -> Desk:
@@ -328,11 +417,14 @@ def _new_desk(parts: SessionParts, account: Account) -> Desk:
     return Desk(
         config=config,
         run_id=parts.journal.run_id,
+        continues=parts.past.run_id if parts.past else None,
         currency=account.currency,
         instruments={name: parts.instruments[name] for name in config.instruments},
+        offered=parts.instruments,
         granularity_ns=config.granularity.ns,
         limits=config.limits,
         arming_phrase=parts.arming_phrase,
+        former_orders=parts.former_orders,
         opening_balance_home=account.balance_home,
         now_ns=parts.clock.now_ns(),
         windows={name: BarWindow(name, lookback) for name in config.instruments},

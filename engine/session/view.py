@@ -10,7 +10,7 @@ from engine.domain.account import Trade
 from engine.domain.calendar import bucket_end_ns, bucket_start_ns
 from engine.risk.breakers import Breaker, Trip
 from engine.session.desk import HUNDRED, ZERO, Desk
-from engine.snapshot import BreakerView, PositionView, Snapshot, WarmupRow
+from engine.snapshot import BreakerView, ForeignTrade, PositionView, Snapshot, WarmupRow
 
 
 def take_snapshot(
@@ -18,7 +18,8 @@ def take_snapshot(
 ) -> Snapshot:
     """Freeze the desk; costs grow with instruments and open trades, not with the length of the run."""
     ledger, quotes = desk.ledger, desk.quotes
-    positions = tuple(_position(desk, name) for name in ledger.held)
+    unpriced = desk.unpriced  # while there are some the session is DEGRADED and says so
+    positions = tuple(_position(desk, name) for name in ledger.held if name not in unpriced)
     day_pl = desk.equity_home - desk.day_start_home
     return Snapshot(
         revision=revision,
@@ -28,6 +29,7 @@ def take_snapshot(
         trading_state=desk.trading_state,
         reason=desk.reason if desk.finished else desk.state_reason or desk.reason,
         run_id=desk.run_id,
+        continues=desk.continues,
         config=desk.config,
         limits=desk.limits,
         currency=desk.currency,
@@ -39,13 +41,14 @@ def take_snapshot(
         day_pl_pct=day_pl / desk.day_start_home * HUNDRED if desk.day_start_home else ZERO,
         drawdown_pct=desk.drawdown_pct,
         max_drawdown_pct=desk.max_drawdown_pct,
-        margin_used_home=ledger.margin_used_home(quotes, desk.instruments),
-        exposure_home=ledger.exposure_home(quotes),
+        margin_used_home=ZERO if unpriced else ledger.margin_used_home(quotes, desk.offered),
+        exposure_home=ZERO if unpriced else ledger.exposure_home(quotes),
         risk_home=sum((position.risk_home for position in positions), ZERO),
         next_bar_ns=_next_bar_ns(desk),
         armed_until_ns=desk.armed_until_ns,
         positions=positions,
         open_trades=ledger.open_trades,
+        foreign_trades=tuple(_foreign(desk, trade) for trade in desk.foreign_trades()),
         unresolved_orders=tuple(order.intent.client_order_id for order in desk.orders.open_orders),
         instruments=tuple(desk.instruments.values()),
         quotes=tuple(quotes.values()),
@@ -59,6 +62,7 @@ def take_snapshot(
         realized_pl_home=ledger.realized_pl_home,
         financing_home=ledger.financing_home,
         commission_home=ledger.commission_home,
+        transferred_home=ledger.transferred_home,
         digest=digest,
     )
 
@@ -89,6 +93,10 @@ def _position(desk: Desk, name: str) -> PositionView:
         opened_ns=_oldest(trades),
         trade_ids=tuple(trade.trade_id for trade in trades),
     )
+
+
+def _foreign(desk: Desk, trade: Trade) -> ForeignTrade:
+    return ForeignTrade(trade=trade, claim=desk.claims.get(trade.trade_id))
 
 
 def _common(prices: tuple[Decimal | None, ...]) -> Decimal | None:

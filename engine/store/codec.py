@@ -8,7 +8,6 @@ import hashlib
 import re
 
 import msgspec
-from msgspec.structs import replace
 
 from engine.domain.event import KINDS, CommandAccepted, CommandRefused, Event, OrderInitialized, SessionStarted
 
@@ -29,15 +28,23 @@ def decode(kind: str, payload: str | bytes) -> Event:
 
 
 def _without_circumstances(event: Event, payload: bytes) -> bytes:
-    """Leave out what two equal runs may differ in: who asked, how fast it was played, and from which folder."""
+    """Leave out what two equal runs may differ in: who asked, how fast it was played, from which folder, its number.
+
+    Works on the JSON as it was recorded, so that an event which has gained a field since keeps its digest.
+    """
+    if isinstance(event, OrderInitialized) and event.command_id is None:
+        return payload
+    told = msgspec.json.decode(payload)
     if isinstance(event, OrderInitialized):
-        return payload if event.command_id is None else encode(replace(event, command_id=None))
-    if isinstance(event, CommandAccepted | CommandRefused):
-        return encode(replace(event, command_id=""))
-    if isinstance(event, SessionStarted):
-        bars = tuple((instrument, "") for instrument, _ in event.config.bars)
-        return encode(replace(event, config=replace(event.config, speed=None, bars=bars)))
-    return payload
+        told["command_id"] = None
+    elif isinstance(event, CommandAccepted | CommandRefused):
+        told["command_id"] = ""
+    elif isinstance(event, SessionStarted):
+        told["config"]["speed"] = None
+        told["config"]["bars"] = [(instrument, "") for instrument, _ in event.config.bars]
+        if event.continues is not None:
+            told["continues"] = 0
+    return msgspec.json.encode(told)
 
 
 _NAMES = {event_type: kind.encode() for kind, event_type in KINDS.items()}

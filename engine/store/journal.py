@@ -1,5 +1,5 @@
 """I am the journal: the one writer of the database, durable when commit() returns.
-I may import the domain, ports' shape, and codec, projections, rows and schema of my own floor.
+I may import the domain, ports' shape, and chain, codec, past, projections, rebuild, rows and schema of my own floor.
 I must not be used from two threads, nor acknowledge what is not on the disk.
 My tests are in tests/unit/store/test_journal.py, test_digest.py and test_faults.py.
 """
@@ -13,26 +13,35 @@ from sqlite_utils import Database
 
 from engine.domain.error import HaltTrading
 from engine.domain.event import Event
+from engine.ports import Past
+from engine.store.chain import ORIGIN, link
 from engine.store.codec import encode
-from engine.store.projections import Projector, abort_left_over_runs, insert_sql
-from engine.store.rows import Row, references
+from engine.store.past import followed, read_order_ids, read_past
+from engine.store.projections import Projector
+from engine.store.rebuild import abort_left_over_runs
+from engine.store.rows import references
 from engine.store.schema import BUSY_TIMEOUT_MS, CHECKPOINT_PAGES, open_database, refusal
 
-_INSERT_EVENT = insert_sql("events")
+_INSERT_EVENT = """INSERT INTO events (seq, run_id, ts_ns, kind, payload, client_order_id, command_id, chain)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+_LAST = "SELECT seq, chain FROM events ORDER BY seq DESC LIMIT 1"
 # A checkpoint syncs whatever the mode, so a run without syncs has fewer of them: the log may grow to 64 MB.
 _SYNCED = ("PRAGMA synchronous=FULL", f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
 _UNSYNCED = ("PRAGMA synchronous=NORMAL", f"PRAGMA wal_autocheckpoint={4 * CHECKPOINT_PAGES}")
+
+EventRow = tuple[int, int, int, str, str, str | None, str | None, bytes | None]
 
 
 class SqliteJournal:
     """The record of one run (ports.Journal); made by JournalStore.begin_run."""
 
-    def __init__(self, store: "JournalStore", run_id: int, next_seq: int) -> None:
+    def __init__(self, store: "JournalStore", projector: Projector, next_seq: int, chain: bytes) -> None:
         self._store = store
-        self._run_id = run_id
+        self._run_id = projector.run_id
         self._next_seq = next_seq
-        self._events: list[Row] = []
-        self._projector = Projector(run_id)
+        self._chain = chain
+        self._events: list[EventRow] = []
+        self._projector = projector
 
     @property
     def run_id(self) -> int:
@@ -45,7 +54,7 @@ class SqliteJournal:
         seq = self._next_seq
         self._projector.apply(seq, event, payload)
         kind = type(event).__name__
-        self._events.append((seq, self._run_id, event.ts_ns, kind, *references(event), payload.decode()))
+        self._events.append((seq, self._run_id, event.ts_ns, kind, payload.decode(), *references(event), None))
         self._next_seq = seq + 1
 
     def commit(self) -> None:
@@ -54,7 +63,10 @@ class SqliteJournal:
         Raises HaltTrading when that is impossible; the file is then as it was, and a later commit() tries again.
         """
         if self._events:
-            self._store.write(self, self._events, self._projector)
+            chain = link(self._chain, [event[:5] for event in self._events])
+            chained = [*self._events[:-1], (*self._events[-1][:-1], chain)]
+            self._store.write(self, chained, self._projector)
+            self._chain = chain
             self._events.clear()
             self._projector.clear()
 
@@ -83,39 +95,63 @@ class JournalStore:
         """Mark a run that could not begin as ABORTED; raises HaltTrading."""
         self._current = None
         try:
+            self._end_transaction()
             with self._db.atomic():
                 abort_left_over_runs(self._db.conn)
         except sqlite3.Error as error:
             raise self._halt(str(error)) from error
 
-    def begin_run(self, *, synced: bool = True) -> SqliteJournal:
+    def past(self, account: str) -> Past | None:
+        """Return what was recorded of an account since its books began; None when nothing was, or account is "".
+
+        Raises HaltTrading when the database cannot be read, ConfigError naming an event that cannot be.
+        """
+        try:
+            return read_past(self._db.conn, account)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def order_ids(self, account: str) -> frozenset[str]:
+        """Return the client ids of every order that this database ever made for an account; raises HaltTrading."""
+        try:
+            return read_order_ids(self._db.conn, account)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def begin_run(self, *, synced: bool = True, past: Past | None = None) -> SqliteJournal:
         """Begin the record of a new run; one run at a time, an earlier one that was not stopped is ABORTED.
+
+        A run that goes on with a past changes the rows of what was open there, and its SessionStarted must say that it
+        continues past.run_id.
 
         synced commits survive a loss of power (synchronous=FULL); without it they survive only the end of the
         process, which is enough for a replay: it can be run again (docs/adr/0008). Raises HaltTrading when the
         database cannot be written.
         """
         try:
+            self._end_transaction()
             for pragma in _SYNCED if synced else _UNSYNCED:
                 self._db.execute(pragma)
             with self._db.atomic():
                 abort_left_over_runs(self._db.conn)
                 started = "INSERT INTO runs (status, started_wall_ns) VALUES ('RUNNING', ?)"
-                run_id = self._db.execute(started, [self._wall_ns()]).lastrowid
-                last_seq = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
+                run_id = int(self._db.execute(started, [self._wall_ns()]).lastrowid or 0)
+                last_seq, chain = self._db.execute(_LAST).fetchone() or (0, ORIGIN)
+                projector = Projector(run_id, followed(self._db.conn, past.run_id) if past else None)
         except sqlite3.Error as error:
             raise self._halt(str(error)) from error
         self._files = self._identities()
-        self._current = SqliteJournal(self, int(run_id or 0), last_seq + 1)
+        self._current = SqliteJournal(self, projector, last_seq + 1, chain)
         return self._current
 
-    def write(self, journal: SqliteJournal, events: list[Row], projector: Projector) -> None:
+    def write(self, journal: SqliteJournal, events: list[EventRow], projector: Projector) -> None:
         """Write what one journal holds back, all or nothing; raises HaltTrading."""
         if journal is not self._current:
             raise self._halt(f"run {journal.run_id} is over")
         if self._identities() != self._files:
             raise self._halt("the file was deleted or replaced while in use")
         try:
+            self._end_transaction()
             with self._db.atomic():
                 self._db.conn.executemany(_INSERT_EVENT, events)
                 projector.write(self._db.conn)
@@ -127,6 +163,11 @@ class JournalStore:
         self._current = None
         self._db.conn.close()
 
+    def _end_transaction(self) -> None:
+        """Roll back what a failing disk left open: a commit within it would be acknowledged and never be one."""
+        if self._db.conn.in_transaction:
+            self._db.conn.rollback()
+
     def _identities(self) -> tuple[tuple[int, int], ...]:
         """Tell which files stand at our paths: SQLite would go on writing into a deleted database or log."""
         try:
@@ -134,6 +175,9 @@ class JournalStore:
         except OSError:
             return ()
         return tuple((item.st_dev, item.st_ino) for item in found)
+
+    def _unreadable(self, error: sqlite3.Error) -> HaltTrading:
+        return HaltTrading(f"The journal {self.path.name} cannot be read ({error}); nothing was begun.")
 
     def _halt(self, cause: str) -> HaltTrading:
         return HaltTrading(

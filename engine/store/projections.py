@@ -1,17 +1,17 @@
 """I am the tables made from events: orders, fills, trades, positions and the figures of a run.
 I may import the domain, and codec, rows and schema of my own floor.
 I must not read anything but the events themselves, so that every table can be made again from them.
-My tests are in tests/unit/store/test_projections.py and test_rebuild.py.
+My tests are in tests/unit/store/test_projections.py and test_past.py.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
-from sqlite_utils import Database
 
-from engine.domain.error import ConfigError, HaltTrading
+from engine.domain.error import Bug, HaltTrading
 from engine.domain.event import (
     BreakerReleased,
     BreakerTripped,
@@ -30,10 +30,11 @@ from engine.domain.event import (
     SessionStarted,
     SessionState,
     SessionStopped,
+    TradeFound,
 )
 from engine.domain.order import OrderStatus
 from engine.domain.transaction import Fill
-from engine.store.codec import RunDigest, decode, encode
+from engine.store.codec import RunDigest
 from engine.store.rows import (
     ZERO,
     OrderState,
@@ -46,8 +47,6 @@ from engine.store.rows import (
     transaction_row,
 )
 from engine.store.schema import COLUMNS
-
-REBUILD_BATCH = 5_000
 
 # What makes a row of these tables the same row when it is written again.
 _KEYS = {
@@ -77,37 +76,34 @@ _SQL = {table: insert_sql(table) for table in COLUMNS}
 
 _START_RUN = """UPDATE runs SET mode = :mode, started_ns = :started_ns, instruments = :instruments,
     granularity = :granularity, model_id = :model_id, model_sha256 = :model_sha256, seed = :seed, currency = :currency,
-    opening_balance_home = :opening_balance_home, config = :config WHERE run_id = :run_id"""
+    opening_balance_home = :opening_balance_home, config = :config, account = :account, continues = :continues
+    WHERE run_id = :run_id"""
 
 _STOP_RUN = """UPDATE runs SET status = :status, ended_ns = :ended_ns, closing_balance_home = :closing_balance_home,
     equity_home = :equity_home, max_drawdown_pct = :max_drawdown_pct, bars = :bars, decisions = :decisions,
     orders = :orders, fills = :fills, trades = :trades, reason = :reason, digest = :digest WHERE run_id = :run_id"""
 
-_ABORT_RUN = """UPDATE runs SET status = 'ABORTED', reason = 'The process ended before the session was stopped.',
-    ended_ns = (SELECT ts_ns FROM events WHERE run_id = runs.run_id ORDER BY seq DESC LIMIT 1),
-    closing_balance_home = coalesce((SELECT balance_home FROM transactions WHERE run_id = runs.run_id
-        AND balance_home IS NOT NULL ORDER BY transaction_id DESC LIMIT 1), opening_balance_home),
-    equity_home = (SELECT equity_home FROM decisions WHERE run_id = runs.run_id ORDER BY seq DESC LIMIT 1),
-    decisions = (SELECT count(*) FROM decisions WHERE run_id = runs.run_id),
-    orders = (SELECT count(*) FROM orders WHERE run_id = runs.run_id),
-    fills = (SELECT count(*) FROM fills WHERE run_id = runs.run_id),
-    trades = (SELECT count(*) FROM trades WHERE run_id = runs.run_id) WHERE run_id = ?"""
 
-_FORGET_RUNS = """UPDATE runs SET status = 'RUNNING', mode = NULL, started_ns = NULL, ended_ns = NULL,
-    instruments = NULL, granularity = NULL, model_id = NULL, model_sha256 = NULL, seed = NULL, currency = NULL,
-    opening_balance_home = NULL, closing_balance_home = NULL, equity_home = NULL, max_drawdown_pct = NULL, bars = NULL,
-    decisions = NULL, orders = NULL, fills = NULL, trades = NULL, reason = NULL, config = NULL, digest = NULL"""
+class _Started(msgspec.Struct):
+    """A SessionStarted of which the configuration is taken as it was written: fields may have been added since."""
+
+    config: msgspec.Raw
 
 
 class Projector:
-    """Turns the events of one run into rows, in order; remembers only what is still open."""
+    """Turns the events of one run into rows, in order; remembers only what is still open.
 
-    def __init__(self, run_id: int) -> None:
+    A run that goes on with the books of an earlier one is given that one's projector, and changes the rows of what was
+    still open there.
+    """
+
+    def __init__(self, run_id: int, past: "Projector | None" = None) -> None:
         self.run_id = run_id
         self.digest = RunDigest(run_id)
-        self._orders: dict[str, OrderState] = {}
-        self._trades: dict[str, TradeState] = {}
-        self._trips: dict[str, Row] = {}
+        self._continues = past.run_id if past else None
+        self._orders: dict[str, OrderState] = dict(past._orders) if past else {}
+        self._trades: dict[str, TradeState] = dict(past._trades) if past else {}
+        self._trips: dict[str, Row] = dict(past._trips) if past else {}
         self._tally = Tally()
         self._added: dict[str, list[Row]] = {"fills": [], "transactions": [], "commands": []}
         self._changed: dict[str, dict[object, Row]] = {table: {} for table in ("breakers", "positions", "metrics")}
@@ -118,6 +114,14 @@ class Projector:
     def apply(self, seq: int, event: Event, payload: bytes) -> None:
         """Take in one event, given with its encoding; raises HaltTrading when it closes what was never opened."""
         self.digest.add(event, payload)
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, seq, event)
+        elif isinstance(event, SessionStarted):
+            self._start(event, payload)
+
+    def follow(self, seq: int, event: Event) -> None:
+        """Take in one event for what it leaves open, not for the digest."""
         handler = _HANDLERS.get(type(event))
         if handler is not None:
             handler(self, seq, event)
@@ -132,9 +136,9 @@ class Projector:
             if changed:
                 conn.executemany(_SQL[table], changed.values())
         if self._changed_orders:
-            conn.executemany(_SQL["orders"], [order.row(self.run_id) for order in self._changed_orders.values()])
+            conn.executemany(_SQL["orders"], [order.row() for order in self._changed_orders.values()])
         if self._changed_trades:
-            conn.executemany(_SQL["trades"], [trade.row(self.run_id) for trade in self._changed_trades.values()])
+            conn.executemany(_SQL["trades"], [trade.row() for trade in self._changed_trades.values()])
         for statement, values in self._run_changes:
             conn.execute(statement, {"run_id": self.run_id, **values})
 
@@ -148,7 +152,9 @@ class Projector:
         self._changed_trades.clear()
         self._run_changes.clear()
 
-    def _start(self, _seq: int, event: SessionStarted) -> None:
+    def _start(self, event: SessionStarted, payload: bytes) -> None:
+        if event.continues != self._continues:
+            raise Bug(f"Run {self.run_id} continues run {event.continues}, and was begun on run {self._continues}.")
         config = event.config
         values: dict[str, object] = {
             "mode": str(config.mode),
@@ -160,9 +166,13 @@ class Projector:
             "seed": config.seed,
             "currency": config.currency,
             "opening_balance_home": str(event.opening_balance_home),
-            "config": encode(config).decode(),
+            "config": bytes(msgspec.json.decode(payload, type=_Started).config).decode(),
+            "account": event.account or None,
+            "continues": event.continues,
         }
         self._run_changes.append((_START_RUN, values))
+        for instrument in {trade.instrument for trade in self._trades.values()}:
+            self._net(instrument, event.ts_ns)
 
     def _stop(self, _seq: int, event: SessionStopped) -> None:
         values: dict[str, object] = {
@@ -186,6 +196,7 @@ class Projector:
     def _initialize(self, seq: int, event: OrderInitialized) -> None:
         self._keep(
             OrderState(
+                run_id=self.run_id,
                 seq=seq,
                 intent=event.intent,
                 risk_home=event.risk_home,
@@ -232,16 +243,25 @@ class Projector:
         fill = event.fill
         order = self._orders.get(fill.client_order_id or "")
         reason = exit_reason(fill, order.intent.reason if order else None)
+        trades: dict[str, TradeState] = {}
         for part in closings(fill):
-            self._hold(self._trade(part.trade_id, fill.transaction_id).closed(part, fill.ts_ns, reason))
+            trade = trades.get(part.trade_id) or self._trade(part.trade_id, fill.transaction_id)
+            trades[part.trade_id] = trade.closed(part, fill.ts_ns, reason)
+        for trade in trades.values():
+            self._hold(trade)
         if fill.opened:
-            self._hold(TradeState.opened(seq, fill, fill.opened, order.risk_home if order else None))
+            risk_home = order.risk_home if order else None
+            self._hold(TradeState.opened(self.run_id, seq, fill, fill.opened, risk_home))
         if order:
             self._keep(order.filled(fill))
         self._added["fills"].append(fill_row(seq, self.run_id, fill))
         self._added["transactions"].append(transaction_row(seq, self.run_id, fill))
         self._count(fill)
         self._net(fill.instrument, fill.ts_ns)
+
+    def _find(self, seq: int, event: TradeFound) -> None:
+        self._hold(TradeState.found(self.run_id, seq, event.trade))
+        self._net(event.trade.instrument, event.ts_ns)
 
     def _count(self, fill: Fill) -> None:
         tally = self._tally
@@ -276,9 +296,12 @@ class Projector:
 
     def _finance(self, seq: int, event: FinancingCharged) -> None:
         financing = event.financing
+        trades: dict[str, TradeState] = {}
         for part in financing.trades:
-            trade = self._trade(part.trade_id, financing.transaction_id)
-            self._hold(replace(trade, financing_home=trade.financing_home + part.financing_home))
+            trade = trades.get(part.trade_id) or self._trade(part.trade_id, financing.transaction_id)
+            trades[part.trade_id] = replace(trade, financing_home=trade.financing_home + part.financing_home)
+        for trade in trades.values():
+            self._hold(trade)
         paid = self._tally.financing_home + financing.financing_home
         self._tally = replace(self._tally, financing_home=paid)
         self._added["transactions"].append(transaction_row(seq, self.run_id, financing))
@@ -308,10 +331,10 @@ class Projector:
 
 
 _HANDLERS: dict[type, Callable[[Projector, int, Any], None]] = {
-    SessionStarted: Projector._start,
     SessionStopped: Projector._stop,
     OrderInitialized: Projector._initialize,
     OrderUpdated: Projector._update,
+    TradeFound: Projector._find,
     OrderFilled: Projector._fill,
     FinancingCharged: Projector._finance,
     FundsMoved: Projector._transfer,
@@ -324,52 +347,3 @@ _HANDLERS: dict[type, Callable[[Projector, int, Any], None]] = {
     CommandAccepted: Projector._accept,
     CommandRefused: Projector._refuse,
 }
-
-
-def abort_left_over_runs(conn: sqlite3.Connection) -> None:
-    """Mark runs that were never stopped as ABORTED, with what is known of them, inside the caller's transaction."""
-    for (run_id,) in conn.execute("SELECT run_id FROM runs WHERE status = 'RUNNING'").fetchall():
-        conn.execute(_ABORT_RUN, (run_id,))
-
-
-def rebuild(db: Database) -> int:
-    """Make every table again from the events, in one transaction; returns the number of events.
-
-    Raises ConfigError naming the first event that cannot be read, and then has changed nothing.
-    """
-    with db.atomic():
-        aborted = db.execute("SELECT run_id FROM runs WHERE status = 'ABORTED'").fetchall()
-        for table in COLUMNS.keys() - {"events"}:
-            db.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own schema
-        db.execute(_FORGET_RUNS)
-        count = _replay(db.conn)
-        for (run_id,) in aborted:
-            db.execute(_ABORT_RUN, (run_id,))
-    return count
-
-
-def _replay(conn: sqlite3.Connection) -> int:
-    projectors: dict[int, Projector] = {}
-    count = 0
-    for seq, run_id, kind, payload in conn.execute("SELECT seq, run_id, kind, payload FROM events ORDER BY seq"):
-        if run_id not in projectors:
-            projectors[run_id] = Projector(run_id)
-        projectors[run_id].apply(seq, _read(seq, kind, payload), payload.encode())
-        count += 1
-        if count % REBUILD_BATCH == 0:
-            _flush(projectors.values(), conn)
-    _flush(projectors.values(), conn)
-    return count
-
-
-def _flush(projectors: Iterable[Projector], conn: sqlite3.Connection) -> None:
-    for projector in projectors:
-        projector.write(conn)
-        projector.clear()
-
-
-def _read(seq: int, kind: str, payload: str) -> Event:
-    try:
-        return decode(kind, payload)
-    except ValueError as error:
-        raise ConfigError(f"Event {seq} of the journal cannot be read: {error}.") from error

@@ -25,7 +25,10 @@ _RUN_ID_MAX = 2**63 - 1
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One run; figures are None until it ends (or for a run that never began), amounts in `currency`."""
+    """One run; figures are None until it ends (or for a run that never began), amounts in `currency`.
+
+    account and continues are None for a simulated account, in a file of an older Keel too.
+    """
 
     run_id: int
     status: str
@@ -51,6 +54,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     config: str | None
     digest: str | None
+    account: str | None = None
+    continues: int | None = None
 
 
 class TradeRow(msgspec.Struct, frozen=True, kw_only=True):

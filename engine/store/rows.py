@@ -10,6 +10,7 @@ from decimal import Decimal
 import msgspec
 from msgspec.structs import replace
 
+from engine.domain.account import Trade
 from engine.domain.error import HaltTrading
 from engine.domain.event import (
     BrokerOrderCanceled,
@@ -22,6 +23,7 @@ from engine.domain.event import (
     OrderFilled,
     OrderInitialized,
     OrderUpdated,
+    TradeCloseSent,
 )
 from engine.domain.order import OrderIntent, OrderReason, OrderStatus
 from engine.domain.transaction import DailyFinancing, Fill, FundsTransferred, TradeClosed, TradeOpened, Transaction
@@ -48,8 +50,8 @@ def references(event: Event) -> tuple[str | None, str | None]:
             return client_order_id, None
         case OrderFilled(fill=done) | BrokerOrderCanceled(cancel=done) | BrokerOrderRejected(reject=done):
             return done.client_order_id, None
-        case CommandAccepted(command_id=command_id) | CommandRefused(command_id=command_id):
-            return None, command_id
+        case CommandAccepted(command_id=asked) | CommandRefused(command_id=asked) | TradeCloseSent(command_id=asked):
+            return None, asked
         case _:
             return None, None
 
@@ -98,8 +100,9 @@ def transaction_row(seq: int, run_id: int, transaction: Transaction) -> Row:
 
 
 class OrderState(msgspec.Struct, frozen=True, kw_only=True):
-    """One of our orders as the events so far tell it; filled_units carry the sign of the intent."""
+    """One of our orders as the events so far tell it, under the run that made it; filled_units are signed."""
 
+    run_id: int
     seq: int
     intent: OrderIntent
     risk_home: Decimal
@@ -118,11 +121,11 @@ class OrderState(msgspec.Struct, frozen=True, kw_only=True):
             self, filled_units=units, status=status, status_ns=fill.ts_ns, broker_order_id=fill.order_id, detail=""
         )
 
-    def row(self, run_id: int) -> Row:
+    def row(self) -> Row:
         """Make the row of this order."""
         intent = self.intent
         return (
-            run_id,
+            self.run_id,
             intent.client_order_id,
             intent.instrument,
             str(intent.units),
@@ -145,11 +148,13 @@ class OrderState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TradeState(msgspec.Struct, frozen=True, kw_only=True):
-    """One round trip as the events so far tell it.
+    """One round trip as the events so far tell it, under the run that opened or found it.
 
-    units and units_open are signed, closed_value is the sum of units x price of its closes, amounts in home currency.
+    units and units_open are signed, closed_units and closed_value are the sums of units and of units x price of the
+    closes that we saw, amounts are in home currency.
     """
 
+    run_id: int
     seq: int
     trade_id: str
     instrument: str
@@ -163,14 +168,16 @@ class TradeState(msgspec.Struct, frozen=True, kw_only=True):
     client_order_id: str | None
     realized_pl_home: Decimal = ZERO
     financing_home: Decimal = ZERO
+    closed_units: Decimal = ZERO
     closed_value: Decimal = ZERO
     exit_ns: int | None = None
     exit_reason: str | None = None
 
     @classmethod
-    def opened(cls, seq: int, fill: Fill, opened: TradeOpened, risk_home: Decimal | None) -> "TradeState":
+    def opened(cls, run_id: int, seq: int, fill: Fill, opened: TradeOpened, risk_home: Decimal | None) -> "TradeState":
         """Begin a trade with the part of a fill that opened it."""
         return cls(
+            run_id=run_id,
             seq=seq,
             trade_id=opened.trade_id,
             instrument=fill.instrument,
@@ -182,6 +189,26 @@ class TradeState(msgspec.Struct, frozen=True, kw_only=True):
             take_profit=opened.take_profit,
             risk_home=risk_home,
             client_order_id=fill.client_order_id,
+        )
+
+    @classmethod
+    def found(cls, run_id: int, seq: int, trade: Trade) -> "TradeState":
+        """Begin with a trade that was open at the broker before the books were, as the broker tells it."""
+        return cls(
+            run_id=run_id,
+            seq=seq,
+            trade_id=trade.trade_id,
+            instrument=trade.instrument,
+            units=trade.initial_units,
+            units_open=trade.units,
+            entry_ns=trade.opened_ns,
+            entry_price=trade.price,
+            stop_loss=trade.stop_loss,
+            take_profit=trade.take_profit,
+            risk_home=None,
+            client_order_id=None,
+            realized_pl_home=trade.realized_pl_home,
+            financing_home=trade.financing_home,
         )
 
     def closed(self, part: TradeClosed, ts_ns: int, reason: str) -> "TradeState":
@@ -196,15 +223,16 @@ class TradeState(msgspec.Struct, frozen=True, kw_only=True):
             units_open=left,
             realized_pl_home=self.realized_pl_home + part.realized_pl_home,
             financing_home=self.financing_home + part.financing_home,
+            closed_units=self.closed_units + part.units,
             closed_value=self.closed_value + part.units * part.price,
             exit_ns=None if left else ts_ns,
             exit_reason=None if left else reason,
         )
 
-    def row(self, run_id: int) -> Row:
+    def row(self) -> Row:
         """Make the row of this trade; an exit is shown once the whole trade is closed."""
         return (
-            run_id,
+            self.run_id,
             self.trade_id,
             self.instrument,
             "long" if self.units > 0 else "short",
@@ -214,7 +242,7 @@ class TradeState(msgspec.Struct, frozen=True, kw_only=True):
             self.entry_ns,
             str(self.entry_price),
             self.exit_ns,
-            None if self.units_open else str(-self.closed_value / self.units),
+            None if self.units_open else str(self.closed_value / self.closed_units),
             exact(self.stop_loss),
             exact(self.take_profit),
             exact(self.risk_home),

@@ -1,5 +1,5 @@
 """I am the shape of the database file: its tables and views, its version, and the check that a file is ours.
-I may import error, sqlite3 and sqlite_utils.
+I may import error, sqlite3 and sqlite_utils, and chain and places of my own floor.
 I must not change a migration once released; a new shape is a new migration.
 My tests are in tests/unit/store/test_schema.py.
 """
@@ -10,10 +10,12 @@ from pathlib import Path
 from sqlite_utils import Database, Migrations
 
 from engine.domain.error import ConfigError
+from engine.store.chain import ORIGIN, link
+from engine.store.places import network_file_system, restoring
 
 # "KEEL" in ASCII, at a fixed place of the file's header: tells our files from other programs' SQLite files.
 APPLICATION_ID = 0x4B45454C
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_TIMEOUT_MS = 5_000
 CHECKPOINT_PAGES = 4_000
 
@@ -21,7 +23,7 @@ MIGRATIONS = Migrations("keel")
 
 # Columns in the order in which rows are written.
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "events": ("seq", "run_id", "ts_ns", "kind", "client_order_id", "command_id", "payload"),
+    "events": ("seq", "run_id", "ts_ns", "kind", "client_order_id", "command_id", "payload", "chain"),
     "orders": (
         "run_id", "client_order_id", "instrument", "units", "reason", "created_ns", "price_bound", "stop_loss",
         "take_profit", "trailing_distance", "reduce_only", "risk_home", "command_id", "status", "status_ns", "detail",
@@ -190,6 +192,28 @@ def _decisions_once(db: Database) -> None:
         db.execute(statement)
 
 
+# Whose books a run goes on with, and what was written together, hashed.
+_BOOKS_GO_ON = (
+    "ALTER TABLE runs ADD COLUMN account TEXT",
+    "ALTER TABLE runs ADD COLUMN continues INTEGER",
+    "ALTER TABLE events ADD COLUMN chain BLOB",
+)
+_CHAINED_AT_ONCE = 100
+
+
+@MIGRATIONS(name="0003_books_go_on")
+def _books_go_on(db: Database) -> None:
+    for statement in _BOOKS_GO_ON:
+        db.execute(statement)
+    chain, last_seq = ORIGIN, 0
+    while rows := db.execute(
+        "SELECT seq, run_id, ts_ns, kind, payload FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
+        [last_seq, _CHAINED_AT_ONCE],
+    ).fetchall():
+        chain, last_seq = link(chain, rows), rows[-1][0]
+        db.execute("UPDATE events SET chain = ? WHERE seq = ?", [chain, last_seq])
+
+
 def migrate(db: Database) -> None:
     """Bring a database to SCHEMA_VERSION in one transaction; the caller has checked that it is ours."""
     if db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
@@ -219,6 +243,9 @@ def check_ours(conn: sqlite3.Connection, path: Path) -> int:
 
 def open_database(path: Path, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Database:
     """Open a database for writing, made or migrated as needed; raises ConfigError and then has written nothing."""
+    file_system = network_file_system(path)
+    if file_system is not None:
+        raise ConfigError(f"Database {path} is on a network file system ({file_system}); put it on a local disk.")
     is_new = not path.exists()
     conn: sqlite3.Connection | None = None
     try:
@@ -235,7 +262,7 @@ def open_database(path: Path, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Databas
 def _opened(conn: sqlite3.Connection, path: Path) -> Database:
     check_ours(conn, path)
     if conn.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-        raise ConfigError(f"Database {path} is damaged; restore a backup or name a new file.")
+        raise ConfigError(f"Database {path} is damaged; {restoring(path)} or name a new file.")
     conn.execute("BEGIN IMMEDIATE")
     conn.rollback()
     if conn.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
@@ -253,8 +280,8 @@ def _opened(conn: sqlite3.Connection, path: Path) -> Database:
 
 
 _REFUSALS = {
-    sqlite3.SQLITE_NOTADB: "is not an SQLite database; name another file",
-    sqlite3.SQLITE_CORRUPT: "is damaged; restore a backup or name a new file",
+    sqlite3.SQLITE_NOTADB: "is not an SQLite database; {restoring} or name another file",
+    sqlite3.SQLITE_CORRUPT: "is damaged; {restoring} or name a new file",
     sqlite3.SQLITE_READONLY: "is read-only; make the file and its folder writable",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened; it must be a file in an existing, writable folder",
     sqlite3.SQLITE_BUSY: "is in use by another program; close that program first",
@@ -264,5 +291,11 @@ _REFUSALS = {
 
 def refusal(path: Path, error: sqlite3.Error) -> ConfigError:
     """Say in one sentence why a database cannot be used."""
-    primary_code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return ConfigError(f"Database {path} {_REFUSALS.get(primary_code, f'cannot be used ({error})')}.")
+    found = _REFUSALS.get(primary_code(error))
+    why = found.format(restoring=restoring(path)) if found else f"cannot be used ({error})"
+    return ConfigError(f"Database {path} {why}.")
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """SQLite's own number for an error, without its details; 0 when it is not from SQLite."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

@@ -46,15 +46,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Desk:
-    """One account and its market."""
+    """One account, when it was made, and its market."""
 
-    def __init__(self, market: VenueMarket, account_id: str) -> None:
+    def __init__(self, market: VenueMarket, account_id: str, created_ns: int) -> None:
         self.market = market
         self.exchange: Exchange = market.exchange
         self.book = market.exchange.book
         self.figures = Figures(market.exchange)
         self.account_id = account_id
-        self.created_ns = market.exchange.now_ns
+        self.created_ns = created_ns
         self.alias = "Keel venue"
 
     @property

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import uvicorn
 
-from engine.adapters.clock import monotonic_s
+from engine.adapters.clock import monotonic_s, wall_ns
 from engine.adapters.history.csv_bars import read_bars
 from engine.adapters.history.imported import ImportedBars
 from engine.adapters.history.market_data import RecordedBars
@@ -23,7 +23,7 @@ from engine.adapters.sim.exchange import Exchange
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.adapters.sim.market import DEFAULT_START_NS, GeneratedMarket
 from engine.domain.error import ConfigError
-from engine.domain.market import Bar
+from engine.domain.market import NS_PER_S, Bar
 from engine.ports import BarSource
 from engine.venue.candles import BarShelf
 from engine.venue.control import ControlApp
@@ -80,8 +80,14 @@ class Venue(msgspec.Struct, frozen=True, kw_only=True):
     notes: Sequence[str] = ()
 
 
-def assemble(terms: VenueTerms, monotonic: Callable[[], float] = monotonic_s) -> Venue:
-    """Put a venue together; raises ConfigError."""
+def assemble(
+    terms: VenueTerms, monotonic: Callable[[], float] = monotonic_s, wall: Callable[[], int] = wall_ns
+) -> Venue:
+    """Put a venue together; raises ConfigError.
+
+    The account is made within the market's second before the start: the wall clock says at which nanosecond of it, so
+    that two venues that began alike are two accounts.
+    """
     imported = [read_bars(Path(path), name or None, known=CATALOGUE) for name, path in terms.bars]
     source, start_ns, opening, names = _market(terms, imported)
     exchange = Exchange(
@@ -95,7 +101,7 @@ def assemble(terms: VenueTerms, monotonic: Callable[[], float] = monotonic_s) ->
             exchange.on_quote(bar.instrument, bar.bid_close, bar.ask_close)
     market = VenueMarket(exchange, source, MarketTime(start_ns, terms.speed, monotonic))
     recent, archive = _shelves(terms, source, imported, market)
-    desk = Desk(market, terms.account)
+    desk = Desk(market, terms.account, start_ns - NS_PER_S + wall() % NS_PER_S)
     app = VenueApp(desk, terms.token, recent, archive, HEARTBEAT_S)
     notes = [f"{one.file_name}, {one.instrument}: {one.summary()}." for one in imported]
     return Venue(market=market, app=app, control=ControlApp(market) if terms.control_port else None, notes=notes)

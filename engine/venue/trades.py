@@ -10,8 +10,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from engine.adapters.sim.book import Order, Trade
+from engine.adapters.sim.closing import ALL, close_trade, closing_ticket
 from engine.adapters.sim.entries import OrderEnded, OrderFilled, OrderMade, OrderRefused, TradeExtended
-from engine.adapters.sim.ticket import CloseOut, Extensions, OrderKind, PositionFill, Ticket, TimeInForce
+from engine.adapters.sim.ticket import CloseOut, Extensions, OrderKind, Ticket
 from engine.venue.desk import Answer, Call, Desk, listed
 from engine.venue.reading import check_words, dependent_ticket, read_extensions, read_units
 from engine.venue.refusal import Refusal, invalid, missing, not_found
@@ -26,21 +27,11 @@ _DEPENDENT = (
 
 def close(desk: Desk, call: Call) -> Answer:
     """PUT /trades/{specifier}/close."""
-    units = read_units(call.body, "units") or "ALL"
+    units = read_units(call.body, "units") or ALL
     trade = desk.trade(call.path["trade"])
-    if trade is None or not trade.units:
-        ticket = _closing("", Decimal(0), CloseOut.TRADE, str(units), call.path["trade"])
-        entries = desk.exchange.refuse(ticket, CloseOut.TRADE.value, "TRADE_DOESNT_EXIST", call.request_id)
-        raise desk.rejected(call, entries, status=404) or not_found("NO_SUCH_TRADE", desk.book.last_id)
-    size = abs(trade.units) if units == "ALL" else Decimal(units)
-    signed = -size if trade.is_long else size
-    ticket = _closing(trade.instrument.name, signed, CloseOut.TRADE, str(units), trade.trade_id)
-    if size > abs(trade.units):
-        reason = "CLOSE_TRADE_UNITS_EXCEED_TRADE_SIZE"
-        entries = desk.exchange.refuse(ticket, CloseOut.TRADE.value, reason, call.request_id)
-    else:
-        entries = desk.exchange.create(ticket, call.request_id, CloseOut.TRADE.value)
-    refusal = desk.rejected(call, entries)
+    is_open = trade is not None and bool(trade.units)
+    entries = close_trade(desk.exchange, trade, call.path["trade"], units, call.request_id)
+    refusal = desk.rejected(call, entries, status=400 if is_open else 404)
     if refusal:
         raise refusal
     return Answer(body=desk.outcome(call, entries))
@@ -197,23 +188,10 @@ def _side_ticket(desk: Desk, name: str, side: str, units: str | Decimal | None) 
     is_long = side == "long"
     here = held.units if held is not None and (held.units > 0) == is_long else Decimal(0)
     size = abs(here) if units == "ALL" else Decimal(units or 0)
-    ticket = _closing(name, -size if is_long else size, CloseOut.POSITION, str(units))
+    ticket = closing_ticket(name, -size if is_long else size, CloseOut.POSITION, str(units))
     if not here:
         return ticket, _NO_POSITION
     return ticket, "CLOSEOUT_POSITION_UNITS_EXCEED_POSITION_SIZE" if size > abs(here) else None
-
-
-def _closing(instrument: str, units: Decimal, why: CloseOut, written: str, trade_id: str | None = None) -> Ticket:
-    return Ticket(
-        kind=OrderKind.MARKET,
-        instrument=instrument,
-        units=units,
-        time_in_force=TimeInForce.FOK,
-        position_fill=PositionFill.REDUCE_ONLY,
-        close_out=why,
-        close_units=written,
-        trade_id=trade_id,
-    )
 
 
 def _instrument(desk: Desk, call: Call) -> str:

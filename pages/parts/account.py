@@ -46,6 +46,20 @@ def is_outside(snapshot: Snapshot) -> bool:
     return snapshot.config is not None and snapshot.config.mode.sends_orders
 
 
+def where(snapshot: Snapshot) -> str:
+    """Say for the end of a sentence whose money it is; empty for a simulated account."""
+    if not is_outside(snapshot) or snapshot.config is None:
+        return ""
+    return " with real money" if snapshot.config.mode == Mode.LIVE else " on the practice account"
+
+
+def flatten_hint(settings: Settings) -> str:
+    """Say why there is nothing to flatten here; what is open at a broker can be closed without a session."""
+    if not settings.oanda_token:
+        return "No session is running, so there is nothing to close."
+    return "No session is running here. What is open at OANDA is closed by: python -m engine flatten"
+
+
 def stop_effect(snapshot: Snapshot) -> str:
     """Say what becomes of open trades when the run is ended."""
     if is_outside(snapshot):

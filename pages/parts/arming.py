@@ -7,13 +7,14 @@ My tests are in tests/ui/test_live.py.
 import streamlit as st
 
 from engine.domain.command import ArmLive
-from engine.interlocks import DIGITS, PHRASE
+from engine.interlocks import PHRASE
 from engine.node import TradingNode
+from engine.redaction import ACCOUNT_DIGITS
 from engine.snapshot import Snapshot
 from pages.parts import confirm, formats
 
 _NUMBERS = {4: "four"}
-LABEL = f"Type {PHRASE} and the last {_NUMBERS.get(DIGITS, DIGITS)} digits of the account"
+LABEL = f"Type {PHRASE} and the last {_NUMBERS.get(ACCOUNT_DIGITS, ACCOUNT_DIGITS)} digits of the account"
 
 
 def phrase() -> str:

@@ -14,7 +14,7 @@ from time import monotonic
 
 import streamlit as st
 
-from engine.domain.command import Command, FlattenAll, HaltTrading, Mode
+from engine.domain.command import Command, FlattenAll, HaltTrading
 from engine.node import TradingNode
 from engine.snapshot import PositionView, Snapshot, Verdict
 from pages.parts import account, formats, unlock
@@ -98,7 +98,7 @@ def halt_button(node: TradingNode, snapshot: Snapshot, place: str, shortcut: str
 def flatten_button(node: TradingNode, snapshot: Snapshot, place: str, label: str, shortcut: str | None = None) -> None:
     """Draw the red button that asks once and then closes everything; `place` tells two of them apart."""
     disabled = not snapshot.active
-    help_text = "No session is running, so there is nothing to close." if disabled else None
+    help_text = account.flatten_hint(node.settings) if disabled else None
     with st.container(key=f"keel-danger-{place}", width="stretch" if shortcut is None else "content"):
         clicked = st.button(
             label,
@@ -110,8 +110,27 @@ def flatten_button(node: TradingNode, snapshot: Snapshot, place: str, label: str
             shortcut=shortcut,
         )
     if clicked:
-        st.session_state[_DIALOG] = True
-        _ask_flatten(node)
+        ask("Flatten & halt", ":material/emergency_home:", flatten_body, node)
+
+
+def ask(title: str, icon: str, body: Callable[..., None], *values: object) -> None:
+    """Put a question on the screen, drawn by `body` with these values."""
+    st.session_state[_DIALOG] = True
+    st.dialog(title, icon=icon, on_dismiss=forget_dialog)(body)(*values)
+
+
+def answers(
+    node: TradingNode, name: str, label: str, make: Callable[[str], Command], *, disabled: bool = False
+) -> None:
+    """Draw the two buttons below a question: away with it, or send the command which `make` builds."""
+    drawn_id = command_id(name, node.snapshot)
+    cancel, go = st.columns(2)
+    if cancel.button("Cancel", key=f"{name}-cancel", width="stretch"):
+        st.rerun()
+    with go, st.container(key="keel-danger-confirm"):
+        if st.button(label, key=f"{name}-{drawn_id}", width="stretch", disabled=disabled):
+            send(node, name, make(drawn_id))
+            st.rerun()
 
 
 def is_dialog_open() -> bool:
@@ -134,7 +153,7 @@ def flatten_effect(snapshot: Snapshot) -> str:
     notional = f"{formats.money(snapshot.exposure_home)} {snapshot.currency}"
     return (
         f"As of {formats.clock(snapshot.ts_ns)}: close {count} {plural}, {size} units, worth {notional}, "
-        f"at the market{_where(snapshot)}. Whatever is open when you click is closed. "
+        f"at the market{account.where(snapshot)}. Whatever is open when you click is closed. "
         "Trading will be halted and stays halted until you resume it."
     )
 
@@ -145,14 +164,7 @@ def flatten_body(node: TradingNode) -> None:
     st.markdown(f"**{flatten_effect(snapshot)}**")
     for position in snapshot.positions:
         st.markdown(f"- {_position_line(position, snapshot.currency)}")
-    drawn_id = command_id("flatten", snapshot)
-    cancel, go = st.columns(2)
-    if cancel.button("Cancel", key="flatten-cancel", width="stretch"):
-        st.rerun()
-    with go, st.container(key="keel-danger-confirm"):
-        if st.button("Flatten & halt now", key=f"flatten-{drawn_id}", width="stretch"):
-            send(node, "flatten", FlattenAll(command_id=drawn_id))
-            st.rerun()
+    answers(node, "flatten", "Flatten & halt now", lambda drawn_id: FlattenAll(command_id=drawn_id))
 
 
 def not_sent() -> str | None:
@@ -187,17 +199,6 @@ def dismiss(snapshot: Snapshot) -> None:
 
 def _last_verdict(snapshot: Snapshot) -> Verdict | None:
     return snapshot.verdicts[-1] if snapshot.verdicts else None
-
-
-def _ask_flatten(node: TradingNode) -> None:
-    st.dialog("Flatten & halt", icon=":material/emergency_home:", on_dismiss=forget_dialog)(flatten_body)(node)
-
-
-def _where(snapshot: Snapshot) -> str:
-    """Name the account when it is not a simulated one."""
-    if not account.is_outside(snapshot) or snapshot.config is None:
-        return ""
-    return " with real money" if snapshot.config.mode == Mode.LIVE else " on the practice account"
 
 
 def _position_line(position: PositionView, currency: str) -> str:

@@ -13,12 +13,12 @@ from time import time_ns  # noqa: TID251 - the age of what is on the screen is w
 import streamlit as st
 
 from engine import wiring
-from engine.domain.command import Mode, PauseEntries, ResumeTrading, StartSession, StopSession
+from engine.domain.command import HaltTrading, Mode, PauseEntries, ResumeTrading, StartSession, StopSession
 from engine.domain.event import SessionState, TradingState
 from engine.domain.market import Granularity
 from engine.node import TradingNode
 from engine.snapshot import Snapshot
-from pages.parts import account, arming, confirm, formats, unlock
+from pages.parts import account, arming, breakers, confirm, formats, positions, unlock
 
 NS_PER_S = formats.NS_PER_S
 STALE_S_MIN = 3.0
@@ -153,13 +153,25 @@ def why_not_trading(snapshot: Snapshot) -> str:
         return _why_warming(snapshot)
     if state == SessionState.STOPPING:
         return "The session is stopping."
-    tripped = [breaker for breaker in snapshot.breakers if breaker.tripped_ns is not None]
+    tripped = breakers.tripped(snapshot)
     if tripped:
-        return f"Breaker {formats.label(tripped[0].name)} has tripped: {tripped[0].cause}; release it on Overview."
+        why = breakers.cause(tripped[0])
+        return f"Breaker {formats.label(tripped[0].name)} has tripped: {why}; release it on Overview."
     if snapshot.trading_state != TradingState.ACTIVE or state == SessionState.DEGRADED:
         words = TRADING[snapshot.trading_state][2] if snapshot.trading_state != TradingState.ACTIVE else state
         return f"{words.capitalize()}: {snapshot.reason or 'no reason was given'}"
-    return _why_last_bar(snapshot)
+    return _why_foreign(snapshot) or _why_last_bar(snapshot)
+
+
+def _why_foreign(snapshot: Snapshot) -> str:
+    """Name what another's trade keeps from being traded, when that is all that the session would trade."""
+    foreign = {each.trade.instrument: each.trade for each in snapshot.foreign_trades}
+    traded = snapshot.config.instruments if snapshot.config else ()
+    if not traded or not set(traded) <= set(foreign):
+        return ""
+    trade = foreign[traded[0]]
+    more = f" (and {len(traded) - 1} more)" if len(traded) > 1 else ""
+    return f"{trade.instrument}{more} holds trade {trade.trade_id}, which Keel did not open; see Overview."
 
 
 def _why_warming(snapshot: Snapshot) -> str:
@@ -256,9 +268,14 @@ def _buttons(node: TradingNode, snapshot: Snapshot) -> None:
         node, snapshot, "stop", "Stop", lambda command_id: StopSession(command_id=command_id),
         icon=":material/stop:", disabled=stopping,
     )  # fmt: skip
+    confirm.button(
+        node, snapshot, "halt", "Halt", lambda command_id: HaltTrading(command_id=command_id),
+        icon=":material/front_hand:", disabled=snapshot.trading_state == TradingState.HALTED,
+    )  # fmt: skip
     confirm.flatten_button(node, snapshot, "sidebar", "Flatten & halt")
     st.caption(
         "**Pause** opens nothing new; open positions are still managed.  \n"
+        "**Halt** sends nothing more; open positions keep their stops.  \n"
         f"**Stop** ends the run; {account.stop_effect(snapshot)}  \n"
         "**Flatten** closes every position at the market and halts."
     )
@@ -287,12 +304,22 @@ def _money(snapshot: Snapshot) -> None:
         st.markdown(
             f"Equity **{formats.money(snapshot.equity_home)} {snapshot.currency}**  \n"
             f"Day P/L **{_day_pl(snapshot)}** ({formats.signed_percent(snapshot.day_pl_pct)})  \n"
+            f"If all stops hit **{_risk(snapshot)}**  \n"
             f"{_freshness(snapshot)}"
         )
 
 
 def _day_pl(snapshot: Snapshot) -> str:
     return f"{formats.signed_money(snapshot.day_pl_home)} {snapshot.currency}"
+
+
+def _risk(snapshot: Snapshot) -> str:
+    """What is lost if every stop is hit, and whether a trade has none."""
+    if positions.unpriced(snapshot):
+        return "not known"
+    amount = f"-{formats.money(snapshot.risk_home)} {snapshot.currency}" if snapshot.risk_home else "0.00"
+    missing = len(positions.bare(snapshot))
+    return f"{amount}, :red[{missing} without a stop]" if missing else amount
 
 
 def _freshness(snapshot: Snapshot) -> str:

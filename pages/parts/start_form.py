@@ -49,6 +49,7 @@ class Draft:
     reachable: bool = True
     config: SessionConfig | None = None
     arming: Arming | None = None
+    new_books: bool = False
     problems: list[str] = field(default_factory=list)
     untyped: list[str] = field(default_factory=list)
 
@@ -78,6 +79,8 @@ def draw(node: TradingNode) -> None:
     draft = _draft(settings, defaults, market, choice.problem, limits, chosen)
     if by_hand and market.problem is None:
         _arm(draft, settings, by_hand)
+    if market.mode.sends_orders:
+        draft.new_books = _new_books()
     _start(node, draft)
 
 
@@ -184,6 +187,17 @@ def _arm(draft: Draft, settings: Settings, by_hand: tuple[str, ...]) -> None:
         (draft.problems if draft.arming.phrase else draft.untyped).append(str(error))
 
 
+def _new_books() -> bool:
+    """Ask whether to forget what was recorded; off again with each new form, for it is right once at most."""
+    wanted = st.checkbox("Begin new books", key="session.new_books")
+    st.caption(
+        "Forgets what earlier runs recorded of this account, and begins with the balance and the open trades that "
+        "OANDA has now; these are then trades that Keel did not open. Needed only when a start was refused because our "
+        "books and the broker's differ, or after the practice account was reset."
+    )
+    return wanted
+
+
 def _start(node: TradingNode, draft: Draft) -> None:
     """Draw the last check and the button; a click sends what is on screen in this very run, not in the one before."""
     for problem in draft.problems:
@@ -192,7 +206,8 @@ def _start(node: TradingNode, draft: Draft) -> None:
         lines = "  \n".join(escaped(sentence) for sentence in draft.untyped)
         st.warning(lines, icon=":material/edit:")
     if draft.ready and draft.config is not None and not st.session_state.get(_ASKED):
-        st.success(escaped(f"Ready: {tables.summary(draft.config)}."), icon=":material/check_circle:")
+        books = " · new books" if draft.new_books else ""
+        st.success(escaped(f"Ready: {tables.summary(draft.config)}{books}."), icon=":material/check_circle:")
         if advice := _advice(node, draft.config):
             st.info(escaped(advice), icon=":material/lightbulb:")
     _follow_answer(node)
@@ -230,7 +245,9 @@ def _start_button(node: TradingNode, draft: Draft) -> None:
         disabled=not draft.ready or waiting,
     )
     if clicked and draft.ready and draft.config is not None:
-        command = StartSession(command_id=command_id, config=draft.config, arming=draft.arming)
+        command = StartSession(
+            command_id=command_id, config=draft.config, arming=draft.arming, new_books=draft.new_books
+        )
         confirm.send(node, _START, command)
         st.session_state[_ASKED] = command_id if confirm.is_waiting(_START) else None
         st.session_state[_ANSWER] = None

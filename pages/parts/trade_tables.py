@@ -84,28 +84,30 @@ def totals(rows: Iterable[TradeRow]) -> Totals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """opening + realised + financing - commission = closing, in home currency, to the last decimal."""
+    """opening + realised + financing - commission + moved in or out = closing, to the last decimal."""
 
     opening_home: Decimal
     realized_pl_home: Decimal
     financing_home: Decimal
     commission_home: Decimal
     closing_home: Decimal
+    transferred_home: Decimal = ZERO
     closing_word: str = field(default="closing")
 
     @property
     def difference_home(self) -> Decimal:
         """What is missing or too much; 0 when the books agree."""
         sum_home = self.opening_home + self.realized_pl_home + self.financing_home - self.commission_home
-        return self.closing_home - sum_home
+        return self.closing_home - sum_home - self.transferred_home
 
     def text(self, currency: str) -> str:
         """Write the sum with every decimal it has."""
         commission = f" - commission {exact(self.commission_home)}" if self.commission_home else ""
+        moved = f" + moved in or out {exact(self.transferred_home)}" if self.transferred_home else ""
         return (
             f"opening {exact(self.opening_home)} + realised {exact(self.realized_pl_home)} "
-            f"+ financing {exact(self.financing_home)}{commission} = {self.closing_word} {exact(self.closing_home)} "
-            f"{currency}"
+            f"+ financing {exact(self.financing_home)}{commission}{moved} "
+            f"= {self.closing_word} {exact(self.closing_home)} {currency}"
         )
 
 
@@ -179,6 +181,17 @@ def decimals(instrument: str) -> int:
     """Number of decimals of an instrument's prices."""
     known = wiring.catalogue().get(instrument)
     return known.price_decimals if known else DECIMALS_UNKNOWN
+
+
+def books(runs: Sequence[RunRow], run_id: int) -> tuple[int, ...]:
+    """Runs whose books this run goes on with, itself first, as far back as `runs` go."""
+    before = {run.run_id: run.continues for run in runs}
+    found: list[int] = []
+    each: int | None = run_id
+    while each is not None and each not in found:
+        found.append(each)
+        each = before.get(each)
+    return tuple(found)
 
 
 def run_label(run: RunRow, *, live: bool) -> str:

@@ -1,5 +1,7 @@
 """A console before OANDA: settings, a real venue on loopback, and what tests of such a session do on its pages."""
 
+import json
+import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -72,10 +74,42 @@ def practice(venue: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 @pytest.fixture
+def calm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TradingNode]:
+    """A node whose practice account is on a venue with the pace of the world: no bar ends while a test looks on."""
+    with running(terms(), monotonic_s) as (url, _), owned(tmp_path, monkeypatch, **settings_of(url)) as made:
+        yield made
+
+
+@pytest.fixture
 def live(venue: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TradingNode]:
     """A node in environment live, whose account is on the venue."""
     with owned(tmp_path, monkeypatch, **settings_of(venue, "live")) as made:
         yield made
+
+
+def ask(node: TradingNode, method: str, path: str, body: object = None) -> dict[str, Any]:
+    """Ask the venue over HTTP, as another program of the account's owner would."""
+    request = urllib.request.Request(
+        f"{node.settings.oanda_loopback_url}/v3/accounts/{ACCOUNT}{path}",
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
+def trade_by_hand(node: TradingNode, instrument: str, units: int, **more: object) -> str:
+    """Open a trade at the venue that Keel does not know of; returns its number."""
+    entry = {"type": "MARKET", "instrument": instrument, "units": str(units), **more}
+    answer = ask(node, "POST", "/orders", {"order": entry})
+    return str(answer["orderFillTransaction"]["tradeOpened"]["tradeID"])
+
+
+def open_at_the_venue(node: TradingNode) -> set[str]:
+    """Numbers of the trades that are open at the venue."""
+    return {str(trade["id"]) for trade in ask(node, "GET", "/openTrades")["trades"]}
 
 
 def pick(elements: Iterable[Any], label: str) -> Any:

@@ -102,3 +102,8 @@ def test_the_question_before_a_flatten_names_real_money() -> None:
 
 def test_a_time_of_day_has_its_zone() -> None:
     assert formats.hour_minute(1_700_000_000 * NS_PER_S) == "22:13 UTC"
+
+
+def test_without_a_session_the_hint_names_the_tool_that_closes_an_account() -> None:
+    assert account.flatten_hint(Settings()) == "No session is running, so there is nothing to close."
+    assert account.flatten_hint(Settings(oanda_token=Secret("canary"))).endswith("python -m engine flatten")

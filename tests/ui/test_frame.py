@@ -66,7 +66,7 @@ def test_one_click_on_start_runs_a_sandbox_session(node: TradingNode, shell: Ope
     assert shot.config is not None
     assert shot.config.mode is Mode.SANDBOX
     app.run()
-    assert labels(app) == ["Pause entries", "Stop", "Flatten & halt"]
+    assert labels(app) == ["Pause entries", "Stop", "Halt", "Flatten & halt"]
     assert all(word in bar(app) for word in ("SANDBOX", "RUNNING", "ENTRIES ON", "UTC at 60x", "data ", "USD"))
     assert [verdict.accepted for verdict in shot.verdicts] == [True]
 
@@ -108,6 +108,33 @@ def test_pause_and_resume(node: TradingNode, shell: OpenTab) -> None:
     wait_for(node, lambda snapshot: snapshot.trading_state is TradingState.ACTIVE)
     app.run()
     assert "ENTRIES ON" in bar(app)
+
+
+def test_halt_is_one_click_beside_the_other_stops_and_closes_nothing(node: TradingNode, shell: OpenTab) -> None:
+    holding(node)
+    app = shell()
+    assert "Halt sends nothing more; open positions keep their stops." in texts(app).replace("*", "")
+    button(app, "Halt").click().run()
+    shot = wait_for(node, lambda snapshot: snapshot.trading_state is TradingState.HALTED)
+    assert shot.positions
+    assert node.latch.noted == "halt by the operator"
+    app.run()
+    assert labels(app) == ["Resume trading", "Stop", "Halt", "Flatten & halt"]
+    assert button(app, "Halt").disabled
+    button(app, "Resume trading").click().run()
+    wait_for(node, lambda snapshot: snapshot.trading_state is TradingState.ACTIVE)
+    assert not button(app.run(), "Halt").disabled
+
+
+def test_what_is_lost_if_all_stops_are_hit_is_on_every_page(node: TradingNode, shell: OpenTab) -> None:
+    shot = holding(node)
+    order(node, StopSession(command_id="end"))
+    shot = wait_for(node, lambda snapshot: not snapshot.active)
+    assert shot.risk_home > 0
+    assert f"If all stops hit **-{formats.money(shot.risk_home)} USD**" in texts(shell())
+    show(node, positions=(), open_trades=())
+    show(node, risk_home=Decimal(0))
+    assert "If all stops hit **0.00**" in texts(shell())
 
 
 def test_stop_ends_the_session_and_the_figures_are_final(node: TradingNode, shell: OpenTab) -> None:
@@ -199,6 +226,14 @@ def fresh(age_s: float = 0.0, **changes: object) -> Snapshot:
 
 
 TRIPPED = BreakerView(name="daily_loss", value="3.1 %", limit="3 %", used_pct=103.0, tripped_ns=1, cause="3.1 % of 3 %")
+
+
+def latched(name: str, value: str) -> BreakerView:
+    """A latch without a measure, as it is told after a restart."""
+    cause = f"{value}, limit none, before the restart"
+    return BreakerView(name=name, value=value, limit="none", used_pct=100.0, tripped_ns=1, cause=cause)
+
+
 COLD = tuple(
     WarmupRow(instrument=name, have=have, need=60, age_s=None, reason="")
     for name, have in (("EUR_USD", 60), ("GBP_USD", 12), ("USD_JPY", 0))
@@ -212,7 +247,15 @@ COLD = tuple(
         ({"session_state": SessionState.FAULTED, "reason": "disk full"}, "stopped on an error: disk full"),
         ({"session_state": SessionState.WARMING_UP, "warmup": COLD}, "GBP_USD has 12 of 60 bars (and 1 more)."),
         ({"session_state": SessionState.STOPPING}, "The session is stopping."),
-        ({"breakers": (TRIPPED,)}, "Breaker daily loss has tripped: 3.1 % of 3 %"),
+        ({"breakers": (TRIPPED,)}, "Breaker daily loss has tripped: 3.1 % of 3 %; release it on Overview."),
+        (
+            {"breakers": (latched("late_fill", "order 1-EUR_USD-0-1"),)},
+            "Breaker late fill has tripped: order 1-EUR_USD-0-1 was filled after it had expired; release it on",
+        ),
+        (
+            {"breakers": (latched("reconciliation", "the broker's balance is 9, ours is 8"),)},
+            "Breaker reconciliation has tripped: our books and the broker's differ: the broker's balance is 9, ours is",
+        ),
         ({"trading_state": TradingState.HALTED, "reason": "halt by the operator"}, "Halted: halt by the operator"),
         ({"session_state": SessionState.DEGRADED, "reason": "no bars"}, "Degraded: no bars"),
         ({}, "Waiting for the first bar to close."),

@@ -12,7 +12,7 @@ from engine.domain.command import FlattenAll, Mode, SessionConfig, StartSession,
 from engine.domain.event import SessionState, TradingState
 from engine.domain.limits import RiskLimits
 from engine.node import TradingNode
-from engine.snapshot import BreakerView, Snapshot, WarmupRow
+from engine.snapshot import Snapshot, WarmupRow
 from pages import overview
 from pages.parts import formats, live_chart
 from tests.ui.console import PATIENCE_S, opened, order, show, texts, wait_for
@@ -208,19 +208,6 @@ def test_a_tripped_breaker_is_released_with_a_reason(node: TradingNode) -> None:
     shot = wait_for(node, lambda snapshot: "AcknowledgeBreaker" in {item.command for item in snapshot.verdicts})
     assert next(item for item in shot.verdicts if item.command == "AcknowledgeBreaker").accepted
     order(node, StopSession(command_id="end"))
-
-
-def test_a_latch_without_a_measure_stands_behind_the_breakers(node: TradingNode) -> None:
-    shot = ended(node)
-    late = BreakerView(
-        name="late_fill", value="order 1-EUR_USD-0-1", limit="none", used_pct=100.0, tripped_ns=1, cause="it came late"
-    )
-    shown = replace(shot, breakers=(*shot.breakers, late))
-    app = AppTest.from_function(draw_only, args=(shown,), default_timeout=PATIENCE_S).run()
-    assert not app.exception
-    bars = [item.proto.text for item in app.get("progress")]
-    assert [text.split(":")[0] for text in bars] == ["daily loss", "drawdown", "late fill"]
-    assert bars[2].startswith("late fill: order 1-EUR_USD-0-1 of none") and "tripped" in bars[2]
 
 
 def test_a_fault_says_why_and_what_to_do(node: TradingNode) -> None:

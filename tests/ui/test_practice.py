@@ -66,7 +66,7 @@ def test_a_practice_session_from_start_to_stop(practice: TradingNode) -> None:
 def test_frame_and_overview_speak_of_oanda(practice: TradingNode) -> None:
     started(practice)
     app = give_code(open_shell(), practice.unlock_code.text).run()
-    assert [item.label for item in app.sidebar.button] == ["Pause entries", "Stop", "Flatten & halt"]
+    assert [item.label for item in app.sidebar.button] == ["Pause entries", "Stop", "Halt", "Flatten & halt"]
     said = texts(app)
     assert "PRACTICE" in app.markdown[-1].value
     assert "open trades stay at OANDA with their stops" in said

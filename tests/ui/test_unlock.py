@@ -8,6 +8,7 @@ from engine import wiring
 from engine.domain.command import (
     AcknowledgeBreaker,
     ArmLive,
+    ClaimTrade,
     ClosePosition,
     Command,
     FlattenAll,
@@ -125,6 +126,7 @@ RISKY: list[Command] = [
     UpdateRiskLimits(command_id="c", limits=RiskLimits(), expected_revision=1),
     AcknowledgeBreaker(command_id="c", breaker="drawdown", reason="seen"),
     ArmLive(command_id="c", phrase="TRADE LIVE 7001"),
+    ClaimTrade(command_id="c", trade_id="1", choice="close"),
 ]
 
 
@@ -160,7 +162,7 @@ def test_a_start_that_is_under_way_cannot_be_touched_either(practice: TradingNod
 def test_a_sandbox_session_is_steered_without_the_code(set_up: TradingNode) -> None:
     order(set_up, StartSession(command_id="begin", config=wiring.default_config(set_up.settings)))
     app = open_shell()
-    assert [item.label for item in app.sidebar.button] == ["Pause entries", "Stop", "Flatten & halt"]
+    assert [item.label for item in app.sidebar.button] == ["Pause entries", "Stop", "Halt", "Flatten & halt"]
     assert asked(app) == []
 
 
@@ -176,7 +178,7 @@ def test_a_locked_tab_beside_a_practice_session_has_a_field_and_a_halt(practice:
     shot = wait_for(practice, lambda snapshot: snapshot.trading_state is TradingState.HALTED)
     assert shot.active
     give_code(app, practice.unlock_code.text).run()
-    assert [item.label for item in app.sidebar.button] == ["Resume trading", "Stop", "Flatten & halt"]
+    assert [item.label for item in app.sidebar.button] == ["Resume trading", "Stop", "Halt", "Flatten & halt"]
     assert "Halt: send nothing more" not in labels(app)
 
 

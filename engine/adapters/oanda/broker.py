@@ -5,15 +5,18 @@ My tests are in tests/unit/adapters/oanda/test_broker.py and tests/contract/test
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 
-from engine.adapters.oanda.answers import KEY_REFUSED
 from engine.adapters.oanda.asking import Asker
+from engine.adapters.oanda.holdings import parse_account
 from engine.adapters.oanda.http import OandaHttp, path_of
 from engine.adapters.oanda.limits import Backoff
-from engine.adapters.oanda.outcomes import CreateOutcome, Refused, Rejected, parse_create
-from engine.adapters.oanda.parsing import AccountSummary, parse_summary
+from engine.adapters.oanda.opening import OpenedAccount
+from engine.adapters.oanda.outcomes import Refused, Rejected, parse_create
+from engine.adapters.oanda.parsing import parse_summary
 from engine.adapters.oanda.reading import ParseFault
 from engine.adapters.oanda.rendering import market_order
+from engine.adapters.oanda.servicing import Change, Judged, Servicing, judged, said
 from engine.adapters.oanda.transaction_log import (
     Heartbeat,
     TransactionPage,
@@ -21,7 +24,7 @@ from engine.adapters.oanda.transaction_log import (
     parse_transactions,
 )
 from engine.adapters.oanda.transactions import Unsupported
-from engine.domain.account import Account
+from engine.domain.account import Account, Holdings
 from engine.domain.error import HaltTrading, KeelError, RetryLater
 from engine.domain.instrument import Instrument
 from engine.domain.order import OrderIntent
@@ -31,74 +34,58 @@ from engine.ports import Answered, NotSent, Opening, SubmitOutcome, Unresolved
 # The log is read this often even while its stream is silent and healthy: the stream is only a hint.
 CHECK_S = 10.0
 POLL_S = 1.0
-NOT_FOUND, NO_SUCH_METHOD = 404, 405
-_SAID_MAX = 200
+NOT_FOUND = 404
 
 
 class OandaBroker:
-    """Holds one account of OANDA's; implements ports.Broker.
-
-    `summary` is the account as it was when its books were opened: transactions up to then are not ours to book.
-    """
+    """Holds one account of OANDA's, as it was opened; implements ports.Broker."""
 
     def __init__(
-        self,
-        http: OandaHttp,
-        summary: AccountSummary,
-        instruments: Mapping[str, Instrument],
-        monotonic_s: Callable[[], float],
-        backoff: Backoff,
+        self, http: OandaHttp, opened: OpenedAccount, monotonic_s: Callable[[], float], backoff: Backoff
     ) -> None:
         self._http = http
         self._asker = Asker(http, monotonic_s, backoff)
-        self._id = summary.account_id
-        self._instruments = instruments
+        self._id = opened.summary.account_id
+        self._instruments = opened.instruments
+        self._servicing = Servicing(http, self._asker, self._id, opened.instruments)
         self._monotonic_s = monotonic_s
-        account = summary.account
-        self._opening = Opening(balance_home=account.balance_home, last_transaction_id=account.last_transaction_id)
-        self._hinted_id = account.last_transaction_id
+        self._opening = opened.opening
+        self._hinted_id = self._opening.last_transaction_id
         self.is_streaming: Callable[[], bool] = lambda: False
         self._read_s = float("-inf")
-        self._trades: dict[str, str] = {}
+        self._trades = {trade.trade_id: trade.instrument for trade in self._opening.trades}
         self._mistake = ""
 
     def opening(self) -> Opening:
-        """Return where the books of a session begin."""
+        """Return how the account was when it was opened: where its books begin, unless they began before."""
         return self._opening
 
     def account(self) -> Account:
         """Return the account as OANDA sees it; raises RetryLater or HaltTrading."""
         return self._asker.ask(path_of("accounts", self._id, "summary"), parse_summary).account
 
+    def holdings(self) -> Holdings:
+        """Return all that is open or waits, told by OANDA in one answer; raises RetryLater or HaltTrading."""
+        found = self._asker.ask(path_of("accounts", self._id), parse_account).holdings
+        self.hint(found.last_transaction_id)
+        return found
+
     def instruments(self) -> Mapping[str, Instrument]:
         """Return the tradeable instruments by name, as OANDA described them when we connected."""
         return self._instruments
 
     def submit(self, intent: OrderIntent) -> SubmitOutcome:
-        """Send one market order, once; raises HaltTrading when OANDA refuses the key or the form of the order.
-
-        RELIABILITY section 3: what surely never left is NotSent; 429, 5xx, an unreadable answer or none at all leave
-        the order Unresolved, for the transaction log to settle.
-        """
+        """Send one market order, once; raises HaltTrading when OANDA refuses the key or the form of the order."""
         body = market_order(intent, self._instruments[intent.instrument])
-        outcome = self._http.post(path_of("accounts", self._id, "orders"), body)
-        if isinstance(outcome, NotSent):
-            return outcome
-        # Whatever came back, the log is the place to look, now.
-        self._read_s = float("-inf")
-        self._asker.at_once()
-        if isinstance(outcome, Unresolved):
-            return outcome
-        if outcome.status in KEY_REFUSED:
-            raise HaltTrading(f"OANDA refused an order: HTTP {outcome.status}, the key or the account is wrong.")
-        if outcome.status == NO_SUCH_METHOD:
-            raise HaltTrading("OANDA did not understand an order: HTTP 405, it takes no orders at this address.")
-        made = parse_create(outcome.status, outcome.body)
-        if isinstance(made, ParseFault):
-            return Unresolved(reason=made.reason)
-        if isinstance(made, Refused):
-            return _refused(made, outcome.status)
-        return self._answered(made)
+        return self._settled(lambda: self._order(body))
+
+    def protect(self, trade_id: str, instrument: str, stop_loss: Decimal) -> SubmitOutcome:
+        """Set or move the stop-loss of an open trade, once; raises HaltTrading when OANDA refuses the key."""
+        return self._settled(lambda: self._servicing.protect(trade_id, instrument, stop_loss=stop_loss))
+
+    def close_trade(self, trade_id: str, instrument: str) -> SubmitOutcome:
+        """Close one open trade at the market, once; raises HaltTrading when OANDA refuses the key."""
+        return self._settled(lambda: self._servicing.close_trade(trade_id, instrument))
 
     def transactions_since(self, transaction_id: int, *, afresh: bool = False) -> Sequence[Transaction]:
         """Return every transaction after this id, in id order; raises RetryLater or HaltTrading.
@@ -130,10 +117,25 @@ class OandaBroker:
     def _patience_s(self) -> float:
         return CHECK_S if self.is_streaming() else POLL_S
 
-    def _answered(self, made: CreateOutcome) -> Answered:
+    def _order(self, body: object) -> Judged:
+        made = judged(self._http.post(path_of("accounts", self._id, "orders"), body), parse_create, "an order")
+        return _refused(made) if isinstance(made, Refused) else made
+
+    def _settled(self, send: Callable[[], Judged]) -> SubmitOutcome:
+        """Send; whatever comes back, the log is the place to look, now, unless nothing can be in it."""
+        made: Judged | None = None
+        try:
+            made = send()
+        finally:
+            if not isinstance(made, NotSent):
+                self._read_s = float("-inf")
+                self._asker.at_once()
+        return made if isinstance(made, NotSent | Unresolved) else self._answered(made)
+
+    def _answered(self, made: Change) -> Answered:
         """Tell that the outcome is in the log; a number with too many decimals is our mistake, and halts after that."""
         if isinstance(made, Rejected) and any(reason.endswith("PRECISION_EXCEEDED") for reason in made.reasons):
-            self._mistake = f"OANDA rejected an order for {', '.join(made.reasons)}: our rounding is wrong."
+            self._mistake = f"OANDA rejected what we sent for {', '.join(made.reasons)}: our rounding is wrong."
         last_id = made.last_transaction_id or self._hinted_id
         self.hint(last_id)
         return Answered(last_transaction_id=last_id)
@@ -169,12 +171,11 @@ class OandaBroker:
         return page
 
 
-def _refused(made: Refused, status: int) -> Unresolved:
+def _refused(made: Refused) -> Unresolved:
     """Judge a refusal that names no transaction: raises HaltTrading, but "not found" does not mean "not done"."""
-    said = f", saying {made.message[:_SAID_MAX]!r}" if made.message else ""
-    if status == NOT_FOUND:
-        return Unresolved(reason=f"HTTP {status} without a transaction{said}")
-    raise HaltTrading(f"OANDA did not understand an order: HTTP {status}{said}.")
+    if made.status == NOT_FOUND:
+        return Unresolved(reason=said(made))
+    raise HaltTrading(f"OANDA did not understand an order: {said(made)}.")
 
 
 def _bookable(

@@ -1,15 +1,18 @@
-"""I am what the account holds, as OANDA lists it: trades, positions, pending orders; and its order book.
-I may import the domain, messages, moments, reading and transactions.
-I must not be a source of the books: those come from transactions alone, lists only confirm them.
+"""I am what the account holds, as OANDA lists it: trades, positions, waiting orders; and its order book.
+I may import the domain, messages, moments, parsing, reading and transactions.
+I must not be a source of the books once they are open: those come from transactions alone, lists only confirm them.
 My tests are in tests/unit/adapters/oanda/test_holdings.py and test_fixtures.py.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from engine.adapters.oanda.messages import (
+    AccountBody,
     BookBody,
     DependentMessage,
     OrderBody,
@@ -23,14 +26,22 @@ from engine.adapters.oanda.messages import (
     TradesBody,
 )
 from engine.adapters.oanda.moments import parse_moment
+from engine.adapters.oanda.parsing import AccountSummary, account_summary
 from engine.adapters.oanda.reading import ParseFault, read
 from engine.adapters.oanda.transactions import client_id
-from engine.domain.account import Trade
+from engine.domain.account import Holdings, Trade, WorkingOrder
 
 TRADE_STATES = ("OPEN", "CLOSED", "CLOSE_WHEN_TRADEABLE")
-TRIGGERS = ("DEFAULT", "INVERSE", "BID", "ASK", "MID")
-POSITION_FILLS = ("DEFAULT", "OPEN_ONLY", "REDUCE_FIRST", "REDUCE_ONLY")
-_OLD_NAMES = {"TRIGGER_DEFAULT": "DEFAULT", "POSITION_DEFAULT": "DEFAULT"}
+ORDER_STATES = ("PENDING", "FILLED", "TRIGGERED", "CANCELLED")
+# Which orders protect a trade, and which price of the trade they are.
+STOPS, TARGET = ("STOP_LOSS", "GUARANTEED_STOP_LOSS"), "TAKE_PROFIT"
+
+
+class AccountDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """The account's figures and all that it holds, told in one answer and so as of one moment."""
+
+    summary: AccountSummary
+    holdings: Holdings
 
 
 class PositionSide(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,24 +66,6 @@ class TwoSidedPosition(msgspec.Struct, frozen=True, kw_only=True):
         return self.long.units + self.short.units
 
 
-class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that waits at the broker; a stop or target has a trade_id and neither instrument nor units."""
-
-    order_id: str
-    kind: str
-    state: str
-    created_ns: int
-    instrument: str | None
-    units: Decimal | None
-    price: Decimal | None
-    distance: Decimal | None
-    trade_id: str | None
-    client_order_id: str | None
-    expires_ns: int | None
-    trigger: str
-    position_fill: str
-
-
 class BookLevel(msgspec.Struct, frozen=True, kw_only=True):
     """Share of all orders near one price, in percent."""
 
@@ -89,6 +82,16 @@ class OrderBook(msgspec.Struct, frozen=True, kw_only=True):
     price: Decimal
     bucket_width: Decimal
     levels: tuple[BookLevel, ...]
+
+
+def parse_account(body: bytes) -> AccountDetails | ParseFault:
+    """Read the whole account, trades and orders by their numbers.
+
+    The trades of this answer name their stop and target by number (PROTOCOL section 8): the prices are those of the
+    orders that wait to close them. A fault when its two last transactions differ, a trade or order comes twice, or a
+    trade is of 0 units.
+    """
+    return read(body, AccountBody, _details, "account")
 
 
 def parse_trades(body: bytes) -> tuple[Trade, ...] | ParseFault:
@@ -109,8 +112,13 @@ def parse_positions(body: bytes) -> tuple[TwoSidedPosition, ...] | ParseFault:
 
 
 def parse_orders(body: bytes) -> tuple[WorkingOrder, ...] | ParseFault:
-    """Read a list of orders, in the order that it has (newest first)."""
-    return read(body, OrdersBody, lambda message: tuple(_order(each) for each in message.orders), "list of orders")
+    """Read a list of waiting orders, in the order that it has (newest first)."""
+    return read(
+        body,
+        OrdersBody,
+        lambda message: tuple(_order(each) for each in message.orders if _waits(each)),
+        "list of orders",
+    )
 
 
 def parse_order(body: bytes) -> WorkingOrder | ParseFault:
@@ -121,6 +129,39 @@ def parse_order(body: bytes) -> WorkingOrder | ParseFault:
 def parse_order_book(body: bytes) -> OrderBook | ParseFault:
     """Read an order book."""
     return read(body, BookBody, _book, "order book")
+
+
+def _details(message: AccountBody) -> AccountDetails:
+    account = message.account
+    if account.last_transaction_id != message.last_transaction_id:
+        raise ValueError(f"its last transaction is {account.last_transaction_id} and {message.last_transaction_id}")
+    orders = tuple(
+        sorted((_order(each) for each in account.orders if _waits(each)), key=lambda each: int(each.order_id))
+    )
+    trades = tuple(sorted((_trade(each) for each in account.trades), key=lambda each: int(each.trade_id)))
+    _check_once([each.order_id for each in orders], "order")
+    _check_once([each.trade_id for each in trades], "trade")
+    if flat := next((each.trade_id for each in trades if not each.units), ""):
+        raise ValueError(f"the open trade {flat} is of 0 units")
+    holdings = Holdings(
+        balance_home=Decimal(account.balance),
+        last_transaction_id=int(account.last_transaction_id),
+        trades=tuple(_with_prices(each, orders) for each in trades),
+        orders=orders,
+    )
+    return AccountDetails(summary=account_summary(account), holdings=holdings)
+
+
+def _check_once(ids: Sequence[str], what: str) -> None:
+    if len(set(ids)) != len(ids):
+        raise ValueError(f"{what} {next(each for each in ids if ids.count(each) > 1)} comes twice")
+
+
+def _with_prices(trade: Trade, orders: Sequence[WorkingOrder]) -> Trade:
+    """Add the prices of the orders that wait to close a trade."""
+    prices = {order.kind: order.price for order in orders if order.trade_id == trade.trade_id}
+    stop = next((prices[kind] for kind in STOPS if kind in prices), trade.stop_loss)
+    return replace(trade, stop_loss=stop, take_profit=prices.get(TARGET, trade.take_profit))
 
 
 def _trade(message: TradeMessage) -> Trade:
@@ -160,23 +201,19 @@ def _side(message: SideMessage) -> PositionSide:
     )
 
 
+def _waits(message: OrderMessage) -> bool:
+    return _one_of(message.state, ORDER_STATES, "state") == "PENDING"
+
+
 def _order(message: OrderMessage) -> WorkingOrder:
-    trigger = _OLD_NAMES.get(message.trigger_condition, message.trigger_condition)
-    position_fill = _OLD_NAMES.get(message.position_fill, message.position_fill)
     return WorkingOrder(
         order_id=message.id,
         kind=message.kind,
-        state=message.state,
-        created_ns=parse_moment(message.create_time),
         instrument=None if message.instrument is UNSET else message.instrument,
         units=_decimal(message.units),
-        price=_decimal(message.price),
-        distance=_decimal(message.distance),
         trade_id=None if message.trade_id is UNSET else message.trade_id,
+        price=_decimal(message.price),
         client_order_id=client_id(message.client_extensions),
-        expires_ns=parse_moment(message.gtd_time) if message.gtd_time else None,
-        trigger=_one_of(trigger, TRIGGERS, "triggerCondition"),
-        position_fill=_one_of(position_fill, POSITION_FILLS, "positionFill"),
     )
 
 

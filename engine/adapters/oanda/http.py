@@ -98,10 +98,6 @@ class OandaHttp:
         """Send a value as JSON, or nothing; after Unresolved it may have had its effect."""
         return self._exchange("PUT", path, b"" if body is None else msgspec.json.encode(body))
 
-    def patch(self, path: str, body: object) -> Outcome:
-        """Send a value as JSON; after Unresolved it may have had its effect."""
-        return self._exchange("PATCH", path, msgspec.json.encode(body))
-
     def open_stream(self, path: str, silence_s: float) -> LineStream:
         """Return a stream that connects when it is first read and ends when no line came for this long."""
         deadlines = msgspec.structs.replace(self._deadlines, read_s=silence_s, total_s=silence_s)

@@ -57,6 +57,7 @@ class OandaMarketData:
         self.is_streaming: Callable[[], bool] = lambda: False
         self._quotes_due_ns = 0
         self._rates_due_ns = 0
+        self._watched: tuple[str, ...] = ()
         self._bars_due_ns = 0
         self._end_ns = 0
         self._attempt = 0
@@ -72,6 +73,12 @@ class OandaMarketData:
         self._quotes_due_ns = self._rates_due_ns = now_ns
         self._end_ns = now_ns - now_ns % self._step_ns
         self._bars_due_ns = self._end_ns + self._step_ns
+
+    def watch(self, instrument: str) -> None:
+        """Ask for quotes of one more instrument; the stream does not have it, so its price is as old as the rates."""
+        if instrument not in (*self._names, *self._watched):
+            self._watched = (*self._watched, instrument)
+            self._rates_due_ns = 0
 
     def poll(self, now_ns: int) -> Sequence[Quote | Bar]:
         """Return quotes that are new, and the bars that OANDA has closed since the last time; raises RetryLater."""
@@ -127,9 +134,8 @@ class OandaMarketData:
         return quotes
 
     def _ask_prices(self, now_ns: int) -> tuple[Price, ...]:
-        path = path_of(
-            "accounts", self._id, "pricing", instruments=",".join(self._names), includeHomeConversions="true"
-        )
+        names = ",".join((*self._names, *self._watched))
+        path = path_of("accounts", self._id, "pricing", instruments=names, includeHomeConversions="true")
         pricing: Pricing = self._asker.ask(path, parse_prices)
         self._home |= pricing.home
         for price in pricing.prices:
@@ -141,7 +147,8 @@ class OandaMarketData:
     def _quote(self, price: Price, now_ns: int) -> Quote | None:
         """Convert with the newest known rate; without one there is no quote, because sizes could not be reckoned."""
         known = HOME_ITSELF if price.quote_currency == self._currency else self._home.get(price.quote_currency)
-        return None if known is None or price.instrument not in self._names else price.quote(known, now_ns)
+        is_wanted = price.instrument in self._names or price.instrument in self._watched
+        return price.quote(known, now_ns) if is_wanted and known is not None else None
 
     @property
     def _step_ns(self) -> int:

@@ -79,6 +79,7 @@ class SummaryMessage(Message, frozen=True, kw_only=True):
     """Account inside /summary."""
 
     id: Text
+    created_time: Moment
     currency: Currency
     balance: Amount
     nav: Amount = field(name="NAV")
@@ -280,15 +281,10 @@ class OrderMessage(Message, frozen=True, kw_only=True):
     id: Id
     kind: Word = field(name="type")
     state: Word
-    create_time: Moment
     instrument: Name | UnsetType = UNSET
     units: Amount = ""
     price: Amount = ""
-    distance: Amount = ""
     trade_id: Id | UnsetType = UNSET
-    gtd_time: Moment = ""
-    trigger_condition: Word = "DEFAULT"
-    position_fill: Word = "DEFAULT"
     client_extensions: Extensions | UnsetType = UNSET
 
 
@@ -302,4 +298,18 @@ class OrdersBody(Message, frozen=True, kw_only=True):
     """Body of /orders and /pendingOrders."""
 
     orders: list[OrderMessage]
+    last_transaction_id: Id
+
+
+class AccountMessage(SummaryMessage, frozen=True, kw_only=True):
+    """Account with all that it holds; its trades name their stops and targets by number only."""
+
+    trades: list[TradeMessage]
+    orders: list[OrderMessage]
+
+
+class AccountBody(Message, frozen=True, kw_only=True):
+    """Body of /accounts/{id}."""
+
+    account: AccountMessage
     last_transaction_id: Id

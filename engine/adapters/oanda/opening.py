@@ -4,63 +4,63 @@ I must not try another host or account than the one that was named, nor show the
 My tests are in tests/unit/adapters/oanda/test_opening.py.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import msgspec
 
 from engine.adapters.oanda.answers import Verdict, judge
-from engine.adapters.oanda.holdings import parse_orders, parse_trades
+from engine.adapters.oanda.holdings import AccountDetails, parse_account
 from engine.adapters.oanda.http import OandaHttp, path_of
 from engine.adapters.oanda.parsing import (
     AccountSummary,
     parse_accounts,
     parse_instruments,
     parse_pricing,
-    parse_summary,
 )
 from engine.adapters.oanda.reading import ParseFault
 from engine.domain.error import ConfigError
 from engine.domain.instrument import Instrument
-from engine.ports import NotSent, Unresolved
+from engine.ports import NotSent, Opening, Unresolved
+from engine.redaction import account_tail
 
 _T = TypeVar("_T")
 CHECK_LINE = "check the internet connection, OANDA's status page, and OANDA_LOOPBACK_URL if it is set"
 
 
 class OpenedAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """An account that can be traded: as it stands, and what it offers."""
+    """An account that can be traded: its figures, what it holds, and what it offers."""
 
     summary: AccountSummary
+    opening: Opening
     instruments: Mapping[str, Instrument]
 
 
-def tail(account_id: str) -> str:
-    """Name an account by its last four characters, as everything that people read does."""
-    return f"…{account_id[-4:]}"
+def account_key(environment: str, account_id: str, created_ns: int) -> str:
+    """Name an account by 16 hex digits that tell nobody its id; one that was made anew has others."""
+    return hashlib.sha256(f"{environment} {account_id} {created_ns}".encode()).hexdigest()[:16]
 
 
 def open_account(http: OandaHttp, account_id: str, environment: str, *, sends_orders: bool = True) -> OpenedAccount:
-    """Check token and account and, where orders will be sent, account type and that nothing is open.
+    """Check token and account and, where orders will be sent, the account's type. What is open is welcome.
 
     Raises ConfigError with one sentence.
     """
     listed = _asked(http, path_of("accounts"), parse_accounts, environment)
     if account_id not in listed:
         raise ConfigError(
-            f"Account {tail(account_id)} does not belong to this token in environment {environment}; "
+            f"Account {account_tail(account_id)} does not belong to this token in environment {environment}; "
             "check OANDA_ACCOUNT_ID."
         )
-    summary = _asked(http, path_of("accounts", account_id, "summary"), parse_summary, environment)
-    if sends_orders and summary.hedging_enabled:
+    details = _asked(http, path_of("accounts", account_id), parse_account, environment)
+    if sends_orders and details.summary.hedging_enabled:
         raise ConfigError(
-            f"Account {tail(account_id)} is a hedging account; Keel trades netting accounts only, "
+            f"Account {account_tail(account_id)} is a hedging account; Keel trades netting accounts only, "
             "choose another one in OANDA_ACCOUNT_ID."
         )
     instruments = _asked(http, path_of("accounts", account_id, "instruments"), parse_instruments, environment)
-    if sends_orders:
-        _check_flat(http, account_id, environment)
-    return OpenedAccount(summary=summary, instruments=instruments)
+    return OpenedAccount(summary=details.summary, opening=_opening(details, environment), instruments=instruments)
 
 
 def venue_time_ns(http: OandaHttp, account_id: str, instrument: str) -> int:
@@ -72,15 +72,15 @@ def venue_time_ns(http: OandaHttp, account_id: str, instrument: str) -> int:
     return pricing.ts_ns
 
 
-def _check_flat(http: OandaHttp, account_id: str, environment: str) -> None:
-    """Positions that Keel did not open are not taken over: it would not know why they are there."""
-    trades = _asked(http, path_of("accounts", account_id, "openTrades"), parse_trades, environment)
-    orders = _asked(http, path_of("accounts", account_id, "pendingOrders"), parse_orders, environment)
-    if trades or orders:
-        raise ConfigError(
-            f"Account {tail(account_id)} has {len(trades)} open trade(s) and {len(orders)} waiting order(s); "
-            "close and cancel them first, Keel does not take over what it did not open."
-        )
+def _opening(details: AccountDetails, environment: str) -> Opening:
+    summary, holdings = details.summary, details.holdings
+    return Opening(
+        balance_home=holdings.balance_home,
+        last_transaction_id=holdings.last_transaction_id,
+        trades=holdings.trades,
+        orders=holdings.orders,
+        account=account_key(environment, summary.account_id, summary.created_ns),
+    )
 
 
 def _asked(http: OandaHttp, path: str, parse: Callable[[bytes], _T | ParseFault], environment: str) -> _T:

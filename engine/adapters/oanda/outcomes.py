@@ -65,6 +65,7 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """The request was malformed or asked for what does not exist; no transaction was made."""
 
+    status: int
     message: str
     code: str
     last_transaction_id: int | None
@@ -89,7 +90,7 @@ def parse_made(
     if status in DONE:
         return read(body, dict[str, msgspec.Raw], lambda raws: _made(body, raws, trade_instruments), "answer")
     if status in REFUSED:
-        return read(body, dict[str, msgspec.Raw], lambda raws: _refusal(body, raws), "refusal")
+        return read(body, dict[str, msgspec.Raw], lambda raws: _refusal(status, body, raws), "refusal")
     return ParseFault(reason=f"HTTP status {status} tells nothing about the request")
 
 
@@ -113,12 +114,14 @@ def _made(body: bytes, raws: Mapping[str, msgspec.Raw], trade_instruments: Mappi
     )
 
 
-def _refusal(body: bytes, raws: Mapping[str, msgspec.Raw]) -> Rejected | Refused:
+def _refusal(status: int, body: bytes, raws: Mapping[str, msgspec.Raw]) -> Rejected | Refused:
     message = msgspec.json.decode(body, type=RefusalMessage)
     last_id = int(message.last_transaction_id) if message.last_transaction_id else None
     rejects = _transactions(raws, NO_TRADES)
     if not rejects:
-        return Refused(message=message.error_message, code=message.error_code, last_transaction_id=last_id)
+        return Refused(
+            status=status, message=message.error_message, code=message.error_code, last_transaction_id=last_id
+        )
     reasons = tuple(msgspec.json.decode(raws[name], type=RejectMessage).reject_reason for name in rejects)
     return Rejected(reasons=reasons, message=message.error_message, rejects=rejects, last_transaction_id=last_id)
 

@@ -25,6 +25,7 @@ from engine.adapters.oanda.messages import (
     Prices,
     PricingBody,
     SummaryBody,
+    SummaryMessage,
 )
 from engine.adapters.oanda.moments import parse_moment
 from engine.adapters.oanda.reading import ParseFault, read
@@ -46,6 +47,7 @@ class AccountSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     account_id: str
     account: Account
+    created_ns: int
     hedging_enabled: bool
     margin_rate: Decimal | None
     resettable_pl_ns: int
@@ -149,7 +151,7 @@ def parse_accounts(body: bytes) -> tuple[str, ...] | ParseFault:
 
 def parse_summary(body: bytes) -> AccountSummary | ParseFault:
     """Read the account's figures."""
-    return read(body, SummaryBody, _summary, "account summary")
+    return read(body, SummaryBody, lambda message: account_summary(message.account), "account summary")
 
 
 def parse_changes(body: bytes, trade_instruments: Mapping[str, str] = NO_TRADES) -> AccountChanges | ParseFault:
@@ -182,8 +184,8 @@ def parse_bars(body: bytes, instrument: str, granularity: Granularity) -> tuple[
     return read(body, CandlesBody, lambda message: _bars(_candles(message), instrument, granularity), "candles")
 
 
-def _summary(message: SummaryBody) -> AccountSummary:
-    account = message.account
+def account_summary(account: SummaryMessage) -> AccountSummary:
+    """Convert the account's figures; raises ValueError."""
     return AccountSummary(
         account_id=account.id,
         account=Account(
@@ -193,6 +195,7 @@ def _summary(message: SummaryBody) -> AccountSummary:
             margin_used_home=Decimal(account.margin_used),
             last_transaction_id=int(account.last_transaction_id),
         ),
+        created_ns=parse_moment(account.created_time),
         hedging_enabled=account.hedging_enabled,
         margin_rate=_fraction(account.margin_rate, "marginRate") if account.margin_rate else None,
         resettable_pl_ns=parse_moment(account.resettable_pl_time),

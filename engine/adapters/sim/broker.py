@@ -7,19 +7,20 @@ My tests are in tests/unit/adapters/sim/test_broker.py, test_broker_properties.p
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
+from engine.adapters.sim.closing import close_trade
 from engine.adapters.sim.conversion import CONVERSION_CHARGE
 from engine.adapters.sim.exchange import Exchange
 from engine.adapters.sim.financing import FinancingRates
 from engine.adapters.sim.margin import equity_home, margin_used_home
 from engine.adapters.sim.ticket import Extensions, OnFill, OrderKind, PositionFill, Ticket, TimeInForce
-from engine.adapters.sim.translation import transaction
-from engine.domain.account import Account
+from engine.adapters.sim.translation import holdings, transaction
+from engine.domain.account import Account, Holdings
 from engine.domain.error import RetryLater
 from engine.domain.instrument import Instrument
 from engine.domain.market import Quote
 from engine.domain.order import OrderIntent
 from engine.domain.transaction import Transaction
-from engine.ports import Answered, Opening
+from engine.ports import Answered, NotSent, Opening
 
 ZERO = Decimal(0)
 
@@ -70,6 +71,10 @@ class SimBroker:
             last_transaction_id=self._book.last_id,
         )
 
+    def holdings(self) -> Holdings:
+        """Return all that is open or waits now."""
+        return holdings(self._book)
+
     def instruments(self) -> Mapping[str, Instrument]:
         """Return the tradeable instruments by name."""
         return self._exchange.instruments
@@ -101,6 +106,20 @@ class SimBroker:
         exchange = self._exchange
         exchange.advance(intent.created_ns)  # between frames the order's own time is the newest known
         exchange.create(ticket_of(intent))
+        return Answered(last_transaction_id=self._book.last_id)
+
+    def protect(self, trade_id: str, instrument: str, stop_loss: Decimal) -> Answered | NotSent:
+        """Set or move the stop-loss of an open trade; one that the market has reached already closes it at once."""
+        trade = self._book.trades.get(trade_id)
+        if trade is None or not trade.units:
+            return NotSent(reason=f"trade {trade_id} is not open")
+        stop = Ticket(kind=OrderKind.STOP_LOSS, instrument=instrument, price=stop_loss, trade_id=trade_id)
+        self._exchange.set_dependents([(trade.stop_loss, stop)])
+        return Answered(last_transaction_id=self._book.last_id)
+
+    def close_trade(self, trade_id: str, instrument: str) -> Answered:
+        """Close one open trade at the market; the transactions say whether it was."""
+        close_trade(self._exchange, self._book.trades.get(trade_id), trade_id)
         return Answered(last_transaction_id=self._book.last_id)
 
 

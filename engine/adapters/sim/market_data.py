@@ -29,6 +29,7 @@ class SimMarketData:
         self._broker = broker
         self._granularity = source.granularity
         self._followed: frozenset[str] = frozenset()
+        self._watched: frozenset[str] = frozenset()
         self._aggregators: dict[str, Aggregator] = {}
         self._bucket_end_ns: int | None = None
         self._recalls = False
@@ -52,6 +53,10 @@ class SimMarketData:
         if granularity is not self._source.granularity:
             self._aggregators = {name: Aggregator(name, granularity) for name in instruments}
         self._recalls = granularity.ns > Granularity.H1.ns
+
+    def watch(self, instrument: str) -> None:
+        """Bring quotes of one more instrument, if this market has it."""
+        self._watched |= {instrument} & {*self._source.instruments}
 
     def poll(self, now_ns: int) -> Sequence[Quote | Bar]:
         """Let the broker live through every frame that ends by now, one at a time, and return what came of it.
@@ -85,6 +90,9 @@ class SimMarketData:
         followed, quotes = self._followed, self._broker.quotes
         bars = [bar for bar in frame if bar.instrument in followed]
         news += [quotes[bar.instrument] for bar in bars if bar.instrument in quotes]
+        if self._watched:
+            extra = self._watched - followed
+            news += [quotes[bar.instrument] for bar in frame if bar.instrument in extra and bar.instrument in quotes]
         if not self._aggregators:
             news += bars
             return

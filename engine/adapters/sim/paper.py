@@ -28,6 +28,11 @@ class QuotedMarketData:
         self._followed = frozenset(instruments)
         self._inner.start((*instruments, *(name for name in self._also if name not in self._followed)), granularity)
 
+    def watch(self, instrument: str) -> None:
+        """Bring quotes of one more instrument from now on."""
+        self._followed |= {instrument}
+        self._inner.watch(instrument)
+
     def poll(self, now_ns: int) -> Sequence[Quote | Bar]:
         """Let the broker live through every new quote, oldest first, and return what the session follows.
 

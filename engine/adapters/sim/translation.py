@@ -1,11 +1,13 @@
-"""I am the translation of the exchange's log into the domain's transactions.
-I may import the domain and entries.
+"""I am the translation of the exchange's log and books into the domain's transactions, trades and waiting orders.
+I may import the domain, book, entries and ticket.
 I must not decide or add anything; what the log does not say did not happen.
 My tests are in tests/unit/adapters/sim/test_broker.py and tests/contract/test_broker.py.
 """
 
 from decimal import Decimal
 
+from engine.adapters.sim.book import Book, Order
+from engine.adapters.sim.book import Trade as Lot
 from engine.adapters.sim.entries import (
     FinancingBooked,
     FundsMoved,
@@ -17,6 +19,8 @@ from engine.adapters.sim.entries import (
     TradeMade,
     TradePart,
 )
+from engine.adapters.sim.ticket import OrderKind
+from engine.domain.account import Holdings, Trade, WorkingOrder
 from engine.domain.transaction import (
     DailyFinancing,
     Fill,
@@ -65,6 +69,53 @@ def transaction(entry: LogEntry) -> Transaction:
             balance_home=entry.balance_home,
         )
     return OtherTransaction(transaction_id=entry.id, ts_ns=entry.ts_ns, kind=type(entry).__name__)
+
+
+def holdings(book: Book) -> Holdings:
+    """Tell what is open and what waits, both by their numbers."""
+    lots = sorted((lot for position in book.positions.values() for lot in position.trades), key=_number)
+    return Holdings(
+        balance_home=book.balance_home,
+        last_transaction_id=book.last_id,
+        trades=tuple(_trade(lot, book) for lot in lots),
+        orders=tuple(_waiting(order) for order in book.pending.values()),
+    )
+
+
+def _number(lot: Lot) -> int:
+    return int(lot.trade_id)
+
+
+def _trade(lot: Lot, book: Book) -> Trade:
+    """Tell a trade; whose it is stands in the fill that opened it, whose number it has."""
+    fill = book.log[_number(lot) - 1]
+    return Trade(
+        trade_id=lot.trade_id,
+        instrument=lot.instrument.name,
+        units=lot.units,
+        initial_units=lot.initial_units,
+        price=lot.price,
+        opened_ns=lot.opened_ns,
+        client_order_id=fill.client_order_id if isinstance(fill, OrderFilled) else None,
+        stop_loss=lot.stop_loss.price if lot.stop_loss else None,
+        take_profit=lot.take_profit.price if lot.take_profit else None,
+        realized_pl_home=lot.realized_pl_home,
+        financing_home=lot.financing_home,
+    )
+
+
+def _waiting(order: Order) -> WorkingOrder:
+    """Tell a waiting order as OANDA does: one that hangs on a trade has neither instrument nor units."""
+    ticket, hangs = order.ticket, order.kind.is_dependent
+    return WorkingOrder(
+        order_id=order.order_id,
+        kind=order.kind.order_type,
+        instrument=None if hangs else ticket.instrument,
+        units=None if hangs else ticket.units,
+        trade_id=ticket.trade_id if hangs else None,
+        price=None if order.kind is OrderKind.TRAILING_STOP else order.price,
+        client_order_id=order.client_order_id,
+    )
 
 
 def _created(entry: OrderMade) -> OrderCreated:

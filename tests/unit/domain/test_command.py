@@ -8,6 +8,7 @@ import pytest
 from engine.domain.command import (
     AcknowledgeBreaker,
     ArmLive,
+    ClaimTrade,
     ClosePosition,
     Command,
     Mode,
@@ -21,6 +22,7 @@ from engine.domain.limits import RiskLimits
 
 NEEDS: dict[Any, dict[str, Any]] = {
     ArmLive: {"phrase": "TRADE LIVE 7001"},
+    ClaimTrade: {"trade_id": "7", "choice": "adopt"},
     StartSession: {"config": SessionConfig()},
     ClosePosition: {"instrument": "EUR_USD"},
     UpdateRiskLimits: {"limits": RiskLimits()},

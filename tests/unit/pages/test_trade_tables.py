@@ -1,5 +1,6 @@
 """Tables and sums of trades: exact where it is money, readable where it is looked at."""
 
+import dataclasses
 from decimal import Decimal
 
 import pandas as pd
@@ -213,3 +214,34 @@ def test_run_is_named_by_what_tells_it_apart() -> None:
     assert trade_tables.run_label(running, live=True).endswith("UTC · running")
     assert trade_tables.run_label(running, live=False).endswith("UTC · interrupted")
     assert trade_tables.run_label(replace(RUN, started_ns=None), live=False) == "Run 3, never started"
+
+
+def test_money_that_was_moved_in_or_out_belongs_to_the_sum() -> None:
+    made = Identity(
+        opening_home=Decimal(1_000),
+        realized_pl_home=Decimal("12.5"),
+        financing_home=Decimal("-0.25"),
+        commission_home=Decimal(0),
+        transferred_home=Decimal(-300),
+        closing_home=Decimal("712.25"),
+    )
+    assert made.difference_home == 0
+    assert "+ financing -0.25 + moved in or out -300.00 = closing 712.25 USD" in made.text("USD")
+    assert "moved" not in replace_moved(made, Decimal(0)).text("USD")
+    assert replace_moved(made, Decimal(0)).difference_home == -300
+
+
+def replace_moved(identity: Identity, amount: Decimal) -> Identity:
+    return dataclasses.replace(identity, transferred_home=amount)
+
+
+def run_of(run_id: int, continues: int | None) -> RunRow:
+    return replace(RUN, run_id=run_id, continues=continues)
+
+
+def test_books_are_the_runs_that_go_on_with_one_another() -> None:
+    runs = [run_of(5, 3), run_of(4, None), run_of(3, 2), run_of(2, None), run_of(1, None)]
+    assert trade_tables.books(runs, 5) == (5, 3, 2)
+    assert trade_tables.books(runs, 4) == (4,)
+    assert trade_tables.books(runs[:3], 5) == (5, 3, 2)
+    assert trade_tables.books([run_of(7, 7)], 7) == (7,)

@@ -1,6 +1,7 @@
 """Fault injection at the ports: adapters that wrap the real simulated venue and fail when a test says so."""
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from engine.adapters.clock import PacedClock
@@ -8,7 +9,7 @@ from engine.adapters.history.market_data import RecordedBars
 from engine.adapters.sim.broker import SimBroker
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.adapters.sim.market_data import SimMarketData
-from engine.domain.account import Account
+from engine.domain.account import Account, Holdings
 from engine.domain.command import Mode, SessionConfig
 from engine.domain.error import RetryLater
 from engine.domain.instrument import Instrument
@@ -33,13 +34,16 @@ class FaultyBroker:
 
     outcomes holds what the n-th submit (from 1) answers instead: NOT_SENT and LOST_ORDER never reach the broker,
     LOST_ANSWER does. The log is read up to log_end only (None: all of it), and not at all while unreadable has a text;
-    a lazy broker reads it only when it has to be read afresh.
+    a lazy broker reads it only when it has to be read afresh. services and served are the same as outcomes and
+    submitted for protect and close_trade together, which are told as ("protect", trade id) and ("close", trade id).
     """
 
     def __init__(self, inner: SimBroker) -> None:
         self.inner = inner
         self.submitted: list[OrderIntent] = []
         self.outcomes: dict[int, SubmitOutcome] = {}
+        self.served: list[tuple[str, str]] = []
+        self.services: dict[int, SubmitOutcome] = {}
         self.on_submit: Callable[[OrderIntent], None] = lambda intent: None
         self.change: Callable[[OrderIntent], OrderIntent] = lambda intent: intent
         self.log_end: int | None = None
@@ -67,6 +71,17 @@ class FaultyBroker:
         answer = self.inner.submit(self.change(intent))
         return outcome or answer
 
+    def holdings(self) -> Holdings:
+        if self.unreadable:
+            raise RetryLater(self.unreadable)
+        return self.inner.holdings()
+
+    def protect(self, trade_id: str, instrument: str, stop_loss: Decimal) -> SubmitOutcome:
+        return self._served("protect", trade_id, lambda: self.inner.protect(trade_id, instrument, stop_loss))
+
+    def close_trade(self, trade_id: str, instrument: str) -> SubmitOutcome:
+        return self._served("close", trade_id, lambda: self.inner.close_trade(trade_id, instrument))
+
     def transactions_since(self, transaction_id: int, *, afresh: bool = False) -> Sequence[Transaction]:
         self.on_read(afresh)
         if self.unreadable:
@@ -75,6 +90,16 @@ class FaultyBroker:
             return []
         fresh = self.inner.transactions_since(transaction_id)
         return [one for one in fresh if self.log_end is None or one.transaction_id <= self.log_end]
+
+    def _served(self, what: str, trade_id: str, serve: Callable[[], SubmitOutcome]) -> SubmitOutcome:
+        self.served.append((what, trade_id))
+        outcome = self.services.get(len(self.served))
+        if outcome in (NOT_SENT, LOST_ORDER):
+            return outcome
+        if outcome is not None:
+            self.log_end = self.inner.account().last_transaction_id
+        answer = serve()
+        return outcome or answer
 
 
 class FaultyMarketData:
@@ -89,6 +114,9 @@ class FaultyMarketData:
 
     def start(self, instruments: Sequence[str], granularity: Granularity) -> None:
         self.inner.start(instruments, granularity)
+
+    def watch(self, instrument: str) -> None:
+        self.inner.watch(instrument)
 
     def poll(self, now_ns: int) -> Sequence[Quote | Bar]:
         self.polls += 1

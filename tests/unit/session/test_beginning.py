@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from engine.adapters.sim.broker import SimBroker
-from engine.domain.account import Account
-from engine.domain.error import ConfigError, HaltTrading
+from engine.domain.account import Holdings
+from engine.domain.error import ConfigError, HaltTrading, RetryLater
 from engine.session import TradingSession
 from engine.session.loop import SessionParts
 from engine.store.journal import open_journal
@@ -34,20 +34,29 @@ def parts(folder: Path) -> SessionParts:
 
 
 class Disagreeing(FaultyBroker):
-    """A broker whose account is not what its log adds up to."""
+    """A broker whose holdings are not what its log adds up to."""
 
     def __init__(self, inner: SimBroker, **changes: object) -> None:
         super().__init__(inner)
         self._changes = changes
 
-    def account(self) -> Account:
-        return replace(self.inner.account(), **self._changes)  # type: ignore[arg-type]
+    def holdings(self) -> Holdings:
+        return replace(self.inner.holdings(), **self._changes)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("changes", [{"balance_home": Decimal(99_999)}, {"last_transaction_id": 2}])
-def test_books_that_differ_from_the_brokers_begin_nothing(tmp_path: Path, changes: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    ("changes", "trouble", "said"),
+    [
+        ({"balance_home": Decimal(99_999)}, HaltTrading, "balance is 99999, ours is 100000"),
+        ({"last_transaction_id": 2}, RetryLater, "after transaction 2, its log has come to 1"),
+        ({"last_transaction_id": 0}, RetryLater, "after transaction 0, its log has come to 1"),
+    ],
+)
+def test_books_that_differ_from_the_brokers_begin_nothing(
+    tmp_path: Path, changes: dict[str, object], trouble: type[Exception], said: str
+) -> None:
     given = parts(tmp_path)
-    with pytest.raises(HaltTrading, match="our books have 100000"):
+    with pytest.raises(trouble, match=said):
         TradingSession(dataclasses.replace(given, broker=Disagreeing(given.broker.inner, **changes)))  # type: ignore[attr-defined]
 
 

@@ -29,10 +29,11 @@ def desk_at(text: str, units: str = "1000") -> Desk:
     """A desk with an open position of EUR_USD bought (or sold) at 1.10000."""
     desk = Desk(
         config=SessionConfig(instruments=("EUR_USD",)), run_id=3, currency="USD", instruments=dict(CATALOGUE),
-        granularity_ns=60 * NS_PER_S, limits=RiskLimits(), opening_balance_home=CAPITAL, now_ns=at(text),
+        offered=dict(CATALOGUE), granularity_ns=60 * NS_PER_S, limits=RiskLimits(), opening_balance_home=CAPITAL,
+        now_ns=at(text),
     )  # fmt: skip
     desk.ledger.apply(paid_in(1, CAPITAL))
-    desk.open_books()
+    desk.open_books(CAPITAL)
     desk.ledger.apply(fill(2, units, CAPITAL, opened=opens("2", units)))
     return desk
 

@@ -30,11 +30,11 @@ def next_bar(granularity: Granularity, now: str, newest: str = "") -> int | None
     """When the snapshot says that the running bar ends; the newest closed one began at `newest`."""
     desk = Desk(
         config=SessionConfig(instruments=("EUR_USD",), granularity=granularity), run_id=1, currency="USD",
-        instruments=dict(CATALOGUE), granularity_ns=granularity.ns, limits=RiskLimits(),
+        instruments=dict(CATALOGUE), offered=dict(CATALOGUE), granularity_ns=granularity.ns, limits=RiskLimits(),
         opening_balance_home=Decimal(100), now_ns=at(now),
     )  # fmt: skip
     desk.ledger.apply(paid_in(1, "100"))
-    desk.open_books()
+    desk.open_books(Decimal(100))
     if newest:
         desk.bars["EUR_USD"] = deque([replace(bar(0, START), granularity=granularity, open_ts_ns=at(newest))])
     return take_snapshot(desk, (), revision=1, published_ns=0).next_bar_ns

@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from msgspec.structs import replace
+from sqlite_utils import Database
 
 from engine.domain.command import Mode, SessionConfig
 from engine.domain.decision import Action, Decision, Gate
@@ -44,6 +45,7 @@ from engine.domain.transaction import (
     TradeFinancing,
     TradeOpened,
 )
+from engine.store import schema
 from engine.store.journal import JournalStore, SqliteJournal, open_journal
 
 OPENING = Decimal("100000.0000")
@@ -66,6 +68,21 @@ def record(journal: SqliteJournal, events: Iterable[Event], batch: int = 3) -> N
     journal.commit()
 
 
+def of_second_version(path: Path, recorded: Path, where: str = "1") -> Path:
+    """Make a file as the second version of the schema had it, with what is recorded in another one."""
+    old = Database(path)
+    schema.MIGRATIONS.apply(old, stop_before="0003_books_go_on")
+    old.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    old.execute("PRAGMA user_version = 2")
+    old.attach("new", recorded)
+    with old.atomic():
+        for table in ("runs", *schema.COLUMNS):
+            known = ", ".join(column.name for column in old[table].columns)
+            old.execute(f"INSERT INTO {table} ({known}) SELECT {known} FROM new.{table} WHERE {where}")
+    old.close()
+    return path
+
+
 def decided(ts_ns: int = START_NS, **changes: object) -> DecisionMade:
     decision = Decision(
         instrument="EUR_USD",
@@ -85,11 +102,18 @@ def decided(ts_ns: int = START_NS, **changes: object) -> DecisionMade:
 class Tape:
     """Collects events; every method that moves money numbers a transaction and keeps the balance."""
 
-    def __init__(self, run_id: int, config: SessionConfig | None = None) -> None:
+    def __init__(
+        self,
+        run_id: int,
+        config: SessionConfig | None = None,
+        *,
+        account: str = "",
+        after: "Tape | None" = None,
+    ) -> None:
         self.run_id = run_id
-        self.now_ns = START_NS
-        self.balance = OPENING
-        self.transaction_id = 0
+        self.now_ns = after.now_ns if after else START_NS
+        self.balance = after.balance if after else OPENING
+        self.transaction_id = after.transaction_id if after else 0
         self.orders = 0
         self.events: list[Event] = []
         config = config or SessionConfig(mode=Mode.REPLAY, instruments=("EUR_USD",))
@@ -98,8 +122,11 @@ class Tape:
                 ts_ns=self.now_ns,
                 config=config,
                 model_sha256="ab" * 32,
-                opening_balance_home=OPENING,
+                opening_balance_home=self.balance,
                 engine_version="0.1.0",
+                account=account,
+                opening_transaction_id=self.transaction_id,
+                continues=after.run_id if after else None,
             )
         )
 

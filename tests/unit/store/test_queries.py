@@ -18,6 +18,7 @@ from tests.unit.store.tape import (
     Tape,
     closing,
     decided,
+    of_second_version,
     opened_store,
     record,
     story,
@@ -203,6 +204,17 @@ def test_the_cost_of_an_equity_curve_does_not_grow_with_the_run(conn: sqlite3.Co
     assert [step for step in plan if step.startswith(("SCAN events", "SCAN t"))] == []
     assert sum(step.startswith(("SEARCH events", "SEARCH t")) for step in plan) == 3
     assert sum("TEMP B-TREE FOR ORDER BY" in step for step in plan) == 1
+
+
+def test_a_file_that_no_engine_has_opened_since_the_last_version_is_read(tmp_path: Path) -> None:
+    store = opened_store(tmp_path / "new.sqlite")
+    record(store.begin_run(), story(1).events)
+    store.close()
+    conn = queries.connect_readonly(of_second_version(tmp_path / "old.sqlite", tmp_path / "new.sqlite"))
+    (run,) = queries.runs(conn)
+    assert (run.status, run.account, run.continues) == ("STOPPED", None, None)
+    assert len(queries.trades(conn)) == 3
+    conn.close()
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:

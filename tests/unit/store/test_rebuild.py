@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from sqlite_utils import Database
 
 from engine.domain.error import ConfigError
-from engine.store import projections
+from engine.store import rebuild
 from engine.store.schema import COLUMNS
 from tests.unit.store.tape import Tape, opened_store, record, story
 from tests.unit.store.test_projections import tapes
@@ -25,7 +25,7 @@ def tables(path: Path) -> dict[str, list[tuple[object, ...]]]:
 
 def rebuilt(path: Path) -> int:
     db = Database(path)
-    count = projections.rebuild(db)
+    count = rebuild.rebuild(db)
     db.close()
     return count
 
@@ -56,7 +56,8 @@ def test_rebuilding_repairs_what_was_changed_or_lost(recorded: Path) -> None:
     conn = sqlite3.connect(recorded)
     conn.executescript("""
         UPDATE trades SET realized_pl_home = '1000000'; DELETE FROM metrics;
-        UPDATE runs SET equity_home = '5', digest = 'x'; UPDATE orders SET status = 'FILLED'; DELETE FROM positions;
+        UPDATE runs SET equity_home = '5', digest = 'x', account = 'x', continues = 1;
+        UPDATE orders SET status = 'FILLED'; DELETE FROM positions;
     """)
     conn.close()
     assert tables(recorded) != before
@@ -66,7 +67,7 @@ def test_rebuilding_repairs_what_was_changed_or_lost(recorded: Path) -> None:
 
 def test_rebuilding_in_small_batches_gives_the_same(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = tables(recorded)
-    monkeypatch.setattr(projections, "REBUILD_BATCH", 2)
+    monkeypatch.setattr(rebuild, "REBUILD_BATCH", 2)
     rebuilt(recorded)
     assert tables(recorded) == before
 

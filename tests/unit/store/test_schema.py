@@ -13,7 +13,8 @@ from sqlite_utils import Database
 
 from engine.domain.error import ConfigError
 from engine.store import schema
-from tests.unit.store.tape import opened_store, record, story
+from engine.store.checkup import verify
+from tests.unit.store.tape import decided, of_second_version, opened_store, record, story
 
 NOBODY = 65_534
 
@@ -135,7 +136,8 @@ def test_a_file_of_the_first_version_keeps_its_decisions(tmp_path: Path, recorde
     columns = ", ".join(column.name for column in old["decisions"].columns)
     with old.atomic():
         for table in ("runs", "events"):
-            old.execute(f"INSERT INTO {table} SELECT * FROM new.{table}")
+            known = ", ".join(column.name for column in old[table].columns)
+            old.execute(f"INSERT INTO {table} ({known}) SELECT {known} FROM new.{table}")
         old.execute(f"INSERT INTO decisions ({columns}) SELECT {columns} FROM new.decisions")
     before = old.execute(f"SELECT {columns} FROM decisions ORDER BY seq").fetchall()
     old.close()
@@ -145,6 +147,26 @@ def test_a_file_of_the_first_version_keeps_its_decisions(tmp_path: Path, recorde
     assert conn.execute(f"SELECT {columns} FROM decisions ORDER BY seq").fetchall() == before
     assert {row[-1] for row in before} == {None, "risk"}
     conn.close()
+    found = {check.check for check in verify(tmp_path / "old.sqlite") if not check.ok}
+    assert found == {"balances", "tables"}, "only the events and runs of this file were made"
+
+
+def test_a_file_of_the_second_version_is_chained_and_can_be_rebuilt(tmp_path: Path, recorded: Path) -> None:
+    store = opened_store(recorded)
+    record(store.begin_run(), [decided() for _ in range(250)], batch=90)
+    store.close()
+    of_second_version(tmp_path / "old.sqlite", recorded)
+    opened_store(tmp_path / "old.sqlite").close()
+    conn = sqlite3.connect(tmp_path / "old.sqlite")
+    last = conn.execute("SELECT max(seq) FROM events").fetchone()[0]
+    chained = [row[0] for row in conn.execute("SELECT seq FROM events WHERE chain IS NOT NULL ORDER BY seq")]
+    assert chained == [100, 200, last]
+    assert conn.execute("SELECT DISTINCT account, continues FROM runs").fetchall() == [(None, None)]
+    conn.close()
+    store = opened_store(tmp_path / "old.sqlite")
+    record(store.begin_run(), story(3).events)
+    store.close()
+    assert [check.detail for check in verify(tmp_path / "old.sqlite") if not check.ok] == []
 
 
 def test_migrating_again_changes_nothing(recorded: Path) -> None:
@@ -199,6 +221,17 @@ def test_a_database_damaged_where_nobody_looks_at_the_start_is_refused(recorded:
     whole = recorded.read_bytes()
     recorded.write_bytes(whole[: (page - 1) * size] + b"\xff" * size + whole[page * size :])
     assert "is damaged" in refused(recorded)
+
+
+def test_a_damaged_database_names_its_newest_backup(recorded: Path) -> None:
+    (recorded.parent / "backups").mkdir()
+    for day in ("20260101", "20260103", "20260102"):
+        (recorded.parent / "backups" / f"keel-{day}T000000Z.sqlite").touch()
+    newest = f"restore the backup {recorded.parent / 'backups' / 'keel-20260103T000000Z.sqlite'} or name "
+    whole = recorded.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"\x00" * 16 + whole[16:], whole[:16] + b"\xff" * 84 + whole[100:]):
+        recorded.write_bytes(damaged)
+        assert newest in refused(recorded)
 
 
 def test_a_missing_folder_is_refused_and_not_made(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from engine.adapters.sim.market import DEFAULT_START_NS
 from engine.cli import main
-from tests.unit.venue.house import ACCOUNT, TOKEN
+from engine.venue.launch import VenueTerms, assemble
+from tests.unit.venue.house import ACCOUNT, TOKEN, House
 
 ROOT = Path(__file__).resolve().parents[3]
 GOOD = {"--port": "1", "--token": TOKEN, "--account": ACCOUNT}
@@ -138,3 +140,21 @@ def test_a_port_in_use_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> No
         assert str(port) in capsys.readouterr().err
         assert main(command(port=str(free_port()), control_port=str(port))[3:]) == 2
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def created(wall_ns: int) -> int:
+    """When the account of a venue was made that started at this time of the wall clock."""
+    terms = VenueTerms(port=1, token=TOKEN, account=ACCOUNT)
+    return assemble(terms, lambda: 0.0, lambda: wall_ns).app._desk.created_ns
+
+
+def test_two_starts_make_two_accounts_within_the_second_before_the_market_begins() -> None:
+    first, second = created(1_700_000_000_123_456_789), created(1_800_000_000_123_456_790)
+    assert (first, second) == (DEFAULT_START_NS - 876_543_211, DEFAULT_START_NS - 876_543_210)
+    assert created(1_600_000_000_123_456_789) == first
+
+
+def test_the_log_of_a_venue_begins_after_its_account_was_made(house: House) -> None:
+    row = house.get("/transactions")
+    assert row["from"] == house.summary()["createdTime"]
+    assert row["pages"][0].endswith(f"from=1&to={min(100, house.last_id())}") and row["count"] == house.last_id()

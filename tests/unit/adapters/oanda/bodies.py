@@ -13,6 +13,7 @@ TIME_NS = 1_773_062_533_832_587_780
 SUMMARY: Json = {
     "account": {
         "id": "101-004-1435156-001",
+        "createdTime": "2016-06-24T21:03:50.914647476Z",
         "currency": "EUR",
         "balance": "100000.1230",
         "NAV": "100010.5000",
@@ -227,25 +228,34 @@ ORDERS: Json = {
             "id": "7002",
             "type": "TRAILING_STOP_LOSS",
             "state": "PENDING",
-            "createTime": TIME,
             "tradeID": "7001",
-            "distance": "0.00500",
-            "triggerCondition": "BID",
-            "gtdTime": "2026-03-10T00:00:00.000000000Z",
         },
         {
             "id": "6900",
             "type": "LIMIT",
             "state": "PENDING",
-            "createTime": TIME,
             "instrument": "EUR_USD",
             "units": "100",
             "price": "1.05000",
-            "positionFill": "REDUCE_ONLY",
             "clientExtensions": {"id": "mine"},
         },
     ],
     "lastTransactionID": "7010",
+}
+
+ACCOUNT: Json = {
+    "account": {
+        **SUMMARY["account"],
+        "trades": [
+            {name: value for name, value in TRADES["trades"][0].items() if not name.endswith("Order")},
+        ],
+        "orders": [
+            {"id": "7003", "type": "TAKE_PROFIT", "state": "PENDING", "tradeID": "7001", "price": "1.09000"},
+            {"id": "7002", "type": "STOP_LOSS", "state": "PENDING", "tradeID": "7001", "price": "1.12000"},
+            *ORDERS["orders"][1:],
+        ],
+    },
+    "lastTransactionID": "2123",
 }
 
 

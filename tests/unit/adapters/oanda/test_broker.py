@@ -97,11 +97,11 @@ def test_after_a_lost_answer_the_log_is_read_at_once(stand: Stand, broker: Oanda
 
 def test_a_dripping_answer_is_given_up(stand: Stand) -> None:
     with stand.desk() as desk:
-        summary, offered = desk.opened.summary, desk.opened.instruments
+        opened = desk.opened
     http = OandaHttp(
         stand.proxy.url, Secret(TOKEN), limits=generous(), monotonic_s=time.monotonic, deadlines=QUICK_IN_ALL
     )
-    broker = OandaBroker(http, summary, offered, time.monotonic, Backoff(lambda: 0.0))
+    broker = OandaBroker(http, opened, time.monotonic, Backoff(lambda: 0.0))
     stand.proxy.inject(Drip(step_s=0.05), path=ORDERS)
     assert broker.submit(intent("drip")) == Unresolved(reason="no whole answer within 0.4 s")
     http.close()

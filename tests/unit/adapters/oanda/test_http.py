@@ -85,12 +85,12 @@ def test_request_carries_what_oanda_asks_for(client: OandaHttp, server: SmallSer
 
 def test_body_is_json_with_decimals_as_strings(client: OandaHttp, server: SmallServer) -> None:
     post(client)
-    client.patch("/v3/accounts/1/configuration", {"alias": "a"})
+    client.put("/v3/trades/5/close", {"units": "ALL"})
     client.put("/v3/orders/5/cancel")
     sent, changed, empty = server.seen
     assert sent.body == b'{"order":{"units":"-100","clientExtensions":{"id":"1-EUR_USD-60-1"}}}'
     assert sent.headers["Content-Type"] == "application/json"
-    assert (changed.method, changed.body) == ("PATCH", b'{"alias":"a"}')
+    assert (changed.method, changed.body) == ("PUT", b'{"units":"ALL"}')
     assert (empty.method, empty.body, empty.headers["Content-Length"]) == ("PUT", b"", "0")
 
 

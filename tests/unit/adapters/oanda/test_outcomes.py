@@ -109,7 +109,7 @@ def test_a_reject_is_in_the_log_and_says_why(status: int) -> None:
 
 def test_a_malformed_request_made_no_transaction() -> None:
     assert parse_create(400, encoded(MALFORMED)) == Refused(
-        message=MALFORMED["errorMessage"], code=MALFORMED["errorCode"], last_transaction_id=None
+        status=400, message=MALFORMED["errorMessage"], code=MALFORMED["errorCode"], last_transaction_id=None
     )
 
 
@@ -120,7 +120,7 @@ def test_what_does_not_exist_is_refused_with_the_newest_id() -> None:
         "lastTransactionID": "7001",
     }
     assert parse_create(404, encoded(body)) == Refused(
-        message=body["errorMessage"], code="NO_SUCH_TRADE", last_transaction_id=7001
+        status=404, message=body["errorMessage"], code="NO_SUCH_TRADE", last_transaction_id=7001
     )
 
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.adapters.oanda.holdings import (
+    parse_account,
     parse_order_book,
     parse_orders,
     parse_positions,
@@ -110,15 +111,23 @@ OPTIONAL = {
     "positions": {"positions/short/averagePrice", "positions/short/tradeIDs", "positions/short/unrealizedPL"},
     "orders": {
         "orders/tradeID",
-        "orders/distance",
-        "orders/triggerCondition",
-        "orders/gtdTime",
         "orders/instrument",
         "orders/units",
         "orders/price",
-        "orders/positionFill",
         "orders/clientExtensions",
         "orders/clientExtensions/id",
+    },
+    "account": {
+        "account/marginRate",
+        "account/resettablePLTime",
+        "account/trades/clientExtensions",
+        "account/trades/clientExtensions/id",
+        "account/orders/tradeID",
+        "account/orders/instrument",
+        "account/orders/units",
+        "account/orders/price",
+        "account/orders/clientExtensions",
+        "account/orders/clientExtensions/id",
     },
 }
 
@@ -148,6 +157,7 @@ READ: dict[str, tuple[Parse, Any]] = {
     "trades": (parse_trades, bodies.TRADES),
     "positions": (parse_positions, bodies.POSITIONS),
     "orders": (parse_orders, bodies.ORDERS),
+    "account": (parse_account, bodies.ACCOUNT),
 }
 EVERY_PARSER: tuple[Parse, ...] = (
     *dict.fromkeys(parse for parse, _ in READ.values()),
@@ -378,6 +388,7 @@ def test_the_summary_holds_what_the_port_needs() -> None:
             margin_used_home=Decimal("211.6300"),
             last_transaction_id=2123,
         ),
+        created_ns=parse_moment("2016-06-24T21:03:50.914647476Z"),
         hedging_enabled=False,
         margin_rate=Decimal("0.05"),
         resettable_pl_ns=0,

@@ -1,176 +1,177 @@
-"""Find, close, protect and cancel at the real venue; what came of it is read from its log."""
+"""Stops are set and trades closed once each, whatever comes back; what came of it is read from the log at once."""
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
 
-from engine.adapters.oanda.answers import Answer
-from engine.adapters.oanda.asking import Asker
-from engine.adapters.oanda.desk import Access, Means, OandaDesk
-from engine.adapters.oanda.holdings import parse_trades
-from engine.adapters.oanda.http import path_of
-from engine.adapters.oanda.limits import Backoff
-from engine.adapters.oanda.servicing import Servicing, outcome_of
+from engine.adapters.oanda.broker import OandaBroker
 from engine.domain.account import Trade
-from engine.domain.error import HaltTrading
-from engine.domain.order import OrderIntent, OrderReason
-from engine.domain.transaction import Fill, OrderCanceled, OrderCreated, OrderRejected, OtherTransaction, Transaction
+from engine.domain.error import Bug, HaltTrading, RetryLater
+from engine.domain.transaction import Fill, OrderCreated, OrderRejected
 from engine.ports import Answered, NotSent, SubmitOutcome, Unresolved
-from engine.redaction import Secret
-from tests.fakes.faults import Replace
-from tests.fakes.faulty_proxy import FaultyProxy
-from tests.fakes.venue import ACCOUNT, TOKEN, HandTime, running, terms
+from tests.fakes.faults import CutBody, Fault, Replace, ResetAfter, ResetBefore, Rewrite
+from tests.fakes.venue import ACCOUNT, TOKEN
+from tests.unit.adapters.oanda.line import name_of
+from tests.unit.adapters.oanda.stand import Stand, standing
 
-
-class Line:
-    """The desk and its servicing behind a proxy, and the log as it grows."""
-
-    def __init__(self, desk: OandaDesk, proxy: FaultyProxy) -> None:
-        self.desk = desk
-        self.proxy = proxy
-        self.asker = Asker(desk._orders, HandTime(), Backoff(lambda: 0.0))
-        self.servicing = Servicing(desk._orders, self.asker, ACCOUNT, desk.opened.instruments)
-        self._known = desk.broker.opening().last_transaction_id
-
-    def news(self) -> list[Transaction]:
-        self.desk.broker.hint(10**9)
-        found = list(self.desk.broker.transactions_since(self._known))
-        self._known += len(found)
-        return found
-
-    def bought(self, units: int, client_order_id: str = "one", **prices: Decimal) -> Fill:
-        intent = OrderIntent(
-            client_order_id=client_order_id,
-            instrument="EUR_USD",
-            units=Decimal(units),
-            created_ns=0,
-            reason=OrderReason.SIGNAL,
-            **prices,
-        )
-        assert isinstance(self.desk.broker.submit(intent), Answered)
-        return next(each for each in self.news() if isinstance(each, Fill))
-
-    def waiting(self, client_order_id: str) -> OrderCreated:
-        body = {
-            "order": {
-                "type": "LIMIT", "instrument": "EUR_USD", "units": "100", "price": "0.90000", "timeInForce": "GTC",
-                "clientExtensions": {"id": client_order_id},
-            }
-        }  # fmt: skip
-        self.desk._orders.post(path_of("accounts", ACCOUNT, "orders"), body)
-        (created,) = self.news()
-        assert isinstance(created, OrderCreated)
-        return created
+STOP = Decimal("0.90000")
+GONE = json.dumps({"errorMessage": "gone", "errorCode": "NO_SUCH_TRADE", "lastTransactionID": "1"}).encode()
+NO_ORDER = json.dumps({"errorMessage": f"no {TOKEN}", "errorCode": "NO_SUCH_ORDER", "lastTransactionID": "1"}).encode()
+MALFORMED = json.dumps({"errorMessage": "Invalid value specified for 'stopLoss.price'"}).encode()
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[str]:
-    with running(terms(), HandTime()) as (url, _):
-        yield url
+def house() -> Iterator[Stand]:
+    with standing() as stand:
+        yield stand
 
 
 @pytest.fixture
-def line(served: str) -> Iterator[Line]:
-    time = HandTime()
-    host, port = served.removeprefix("http://").split(":")
-    with FaultyProxy(host, int(port)) as proxy:
-        access = Access(environment="practice", token=Secret(TOKEN), account_id=ACCOUNT, loopback_url=proxy.url)
-        desk = OandaDesk(access, Means(monotonic_s=time, wait=time.pass_by, draw=lambda: 0.0))
-        made = Line(desk, proxy)
-        yield made
-        for trade in {each.trade_id for each in made_trades(made)}:
-            made.servicing.close_trade(trade, "EUR_USD")
-        desk.close()
+def stand(house: Stand) -> Iterator[Stand]:
+    """The venue with one open trade, behind a line of its own."""
+    for name, units in house.units().items():
+        house.order(int(-units), name)
+    house.order(1_000)
+    with house.new_line():
+        yield house
 
 
-def made_trades(line: Line) -> tuple[Trade, ...]:
-    return line.asker.ask(path_of("accounts", ACCOUNT, "openTrades"), parse_trades)
+@pytest.fixture
+def broker(stand: Stand) -> Iterator[OandaBroker]:
+    with stand.desk() as desk:
+        desk.broker.is_streaming = lambda: True
+        desk.broker.transactions_since(stand.last_id(), afresh=True)
+        yield desk.broker
 
 
-def answered(outcome: SubmitOutcome) -> None:
-    assert isinstance(outcome, Answered), outcome
+def trade(broker: OandaBroker) -> Trade:
+    (found,) = broker.opening().trades
+    return found
 
 
-def test_a_trade_is_closed_in_part_and_then_whole(line: Line) -> None:
-    trade_id = str(line.bought(1_000).transaction_id)
-    answered(line.servicing.close_trade(trade_id, "EUR_USD", Decimal(400)))
-    part = next(each for each in line.news() if isinstance(each, Fill))
-    assert part.reduced is not None and (part.reduced.trade_id, part.reduced.units) == (trade_id, -400)
-    answered(line.servicing.close_trade(trade_id, "EUR_USD"))
-    rest = next(each for each in line.news() if isinstance(each, Fill))
-    assert [(each.trade_id, each.units) for each in rest.closed] == [(trade_id, -600)]
+def served(broker: OandaBroker, what: str) -> SubmitOutcome:
+    held = trade(broker)
+    if what == "protect":
+        return broker.protect(held.trade_id, held.instrument, STOP)
+    return broker.close_trade(held.trade_id, held.instrument)
 
 
-def test_closing_more_than_there_is_is_rejected_in_the_log(line: Line) -> None:
-    trade_id = str(line.bought(100).transaction_id)
-    answered(line.servicing.close_trade(trade_id, "EUR_USD", Decimal(101)))
-    (rejected,) = line.news()
-    assert isinstance(rejected, OrderRejected) and rejected.reason == "CLOSE_TRADE_UNITS_EXCEED_TRADE_SIZE"
+def puts(stand: Stand) -> int:
+    return sum(seen.method == "PUT" for seen in stand.proxy.arrived)
 
 
-@pytest.mark.parametrize(("held", "sign"), [(1_000, 1), (-1_000, -1)])
-def test_a_position_is_closed_on_the_side_that_is_held(line: Line, held: int, sign: int) -> None:
-    line.bought(held)
-    answered(line.servicing.close_position("EUR_USD", Decimal(held), Decimal(300)))
-    assert next(each for each in line.news() if isinstance(each, Fill)).units == -300 * sign
-    answered(line.servicing.close_position("EUR_USD", Decimal(700 * sign)))
-    assert next(each for each in line.news() if isinstance(each, Fill)).units == -700 * sign
+@pytest.mark.parametrize(("what", "kinds"), [("protect", [OrderCreated]), ("close", [OrderCreated, Fill])])
+def test_what_was_answered_is_in_the_log_which_is_read_at_once(
+    stand: Stand, broker: OandaBroker, what: str, kinds: list[type]
+) -> None:
+    known = stand.last_id()
+    assert broker.transactions_since(known) == []
+    assert served(broker, what) == Answered(last_transaction_id=known + len(kinds))
+    assert [type(each) for each in broker.transactions_since(known)] == kinds
 
 
-def test_stops_are_set_moved_and_cancelled(line: Line) -> None:
-    trade_id = str(line.bought(100).transaction_id)
-    answered(line.servicing.protect(trade_id, "EUR_USD", stop_loss=Decimal("0.90000"), take_profit=Decimal("1.20000")))
-    made = {each.kind: each.price for each in line.news() if isinstance(each, OrderCreated)}
-    assert made == {"STOP_LOSS_ORDER": Decimal("0.90000"), "TAKE_PROFIT_ORDER": Decimal("1.20000")}
-    answered(line.servicing.protect(trade_id, "EUR_USD", stop_loss=Decimal("0.91000")))
-    ended, moved = line.news()
-    assert isinstance(ended, OrderCanceled) and ended.reason == "CLIENT_REQUEST_REPLACED"
-    assert isinstance(moved, OrderCreated) and moved.price == Decimal("0.91000")
-    answered(line.servicing.protect(trade_id, "EUR_USD", take_profit=None))
-    (gone,) = line.news()
-    assert isinstance(gone, OrderCanceled) and gone.reason == "CLIENT_REQUEST"
+@pytest.mark.parametrize("what", ["protect", "close"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ResetAfter(),
+        CutBody(),
+        Replace(status=404, body=NO_ORDER, reaches_target=True),
+        Replace(status=429, reaches_target=True),
+        Replace(status=502, body=b"<html>", reaches_target=True),
+        Rewrite(change=lambda body: body.replace(b'"lastTransactionID":"', b'"lastTransactionID":"x')),
+    ],
+    ids=name_of,
+)
+def test_a_lost_answer_leaves_it_open_and_the_log_settles_it(
+    stand: Stand, broker: OandaBroker, fault: Fault, what: str
+) -> None:
+    known = stand.last_id()
+    stand.proxy.inject(fault, method="PUT")
+    outcome = served(broker, what)
+    assert isinstance(outcome, Unresolved) and TOKEN not in outcome.reason
+    assert [each.transaction_id for each in broker.transactions_since(known)][0] == known + 1
+    assert puts(stand) == 1
 
 
-def test_a_waiting_order_is_found_by_our_id_until_it_is_cancelled(line: Line) -> None:
-    created = line.waiting("rest/one")
-    found = line.servicing.find("rest/one")
-    assert found is not None and (found.order_id, found.price) == (created.order_id, Decimal("0.90000"))
-    answered(line.servicing.cancel("@rest/one"))
-    assert isinstance(line.news()[0], OrderCanceled)
-    assert line.servicing.find("rest/one") is None
-    answered(line.servicing.cancel(created.order_id))
-    (refused,) = line.news()
-    assert isinstance(refused, OtherTransaction) and refused.kind == "ORDER_CANCEL_REJECT"
+@pytest.mark.parametrize("what", ["protect", "close"])
+def test_a_lost_request_is_not_sent_again(stand: Stand, broker: OandaBroker, what: str) -> None:
+    stand.proxy.inject(ResetBefore(), method="PUT")
+    assert isinstance(served(broker, what), Unresolved)
+    assert puts(stand) == 1
+    with stand.proxy.refusing():
+        assert isinstance(served(broker, what), NotSent)
+    assert broker.transactions_since(stand.last_id(), afresh=True) == []
 
 
-def test_a_filled_order_is_not_found_although_it_was_executed(line: Line) -> None:
-    line.bought(100, "filled")
-    assert line.servicing.find("filled") is None
+@pytest.mark.parametrize("what", ["protect", "close"])
+@pytest.mark.parametrize(("status", "said"), [(404, GONE), (400, MALFORMED)])
+def test_what_had_no_effect_is_told_and_ends_nothing(
+    stand: Stand, broker: OandaBroker, status: int, said: bytes, what: str
+) -> None:
+    stand.proxy.inject(Replace(status=status, body=said), method="PUT")
+    outcome = served(broker, what)
+    assert isinstance(outcome, NotSent) and f"HTTP {status}" in outcome.reason
 
 
-def test_changes_tell_the_transactions_and_the_figures(line: Line) -> None:
-    start = line.desk.broker.account().last_transaction_id
-    fill = line.bought(100, "seen")
-    changes = line.servicing.changes(start)
-    assert [each.transaction_id for each in changes.transactions] == list(range(start + 1, fill.transaction_id + 1))
-    account = line.desk.broker.account()
-    assert (changes.equity_home, changes.margin_used_home) == (account.equity_home, account.margin_used_home)
-    assert changes.last_transaction_id == account.last_transaction_id
+@pytest.mark.parametrize("what", ["protect", "close"])
+@pytest.mark.parametrize("status", [401, 403, 405])
+def test_a_refused_key_ends_the_session(stand: Stand, broker: OandaBroker, status: int, what: str) -> None:
+    stand.proxy.inject(Replace(status=status, body=b"{}"), method="PUT")
+    with pytest.raises(HaltTrading, match=f"HTTP {status}"):
+        served(broker, what)
 
 
-@pytest.mark.parametrize("status", [429, 500, 502])
-def test_an_answer_that_tells_nothing_leaves_a_close_unresolved_and_is_not_sent_again(line: Line, status: int) -> None:
-    trade_id = str(line.bought(100, f"s{status}").transaction_id)
-    line.proxy.inject(Replace(status=status, body=b"busy", reaches_target=True), method="PUT")
-    assert isinstance(line.servicing.close_trade(trade_id, "EUR_USD"), Unresolved)
-    assert [each.method for each in line.proxy.reached].count("PUT") == 1
-    assert next(each for each in line.news() if isinstance(each, Fill)).closed[0].trade_id == trade_id
+def test_a_reject_for_its_decimals_is_booked_and_then_halts(stand: Stand, broker: OandaBroker) -> None:
+    held, known = trade(broker), stand.last_id()
+    reject = {
+        "type": "STOP_LOSS_ORDER_REJECT", "id": str(known + 1), "time": "2025-01-06T08:00:00.000000000Z",
+        "tradeID": held.trade_id, "rejectReason": "PRICE_PRECISION_EXCEEDED",
+    }  # fmt: skip
+    said = {"errorMessage": "no", "stopLossOrderRejectTransaction": reject, "lastTransactionID": str(known + 1)}
+    page = {"transactions": [reject], "lastTransactionID": str(known + 1)}
+    stand.proxy.inject(Replace(status=400, body=json.dumps(said).encode()), method="PUT")
+    stand.proxy.inject(Replace(status=200, body=json.dumps(page).encode()), path="sinceid")
+    assert served(broker, "protect") == Answered(last_transaction_id=known + 1)
+    (rejected,) = broker.transactions_since(known)
+    assert isinstance(rejected, OrderRejected)
+    with pytest.raises(HaltTrading, match="PRICE_PRECISION_EXCEEDED"):
+        broker.transactions_since(known + 1)
 
 
-def test_what_surely_had_no_effect_and_what_ends_the_session() -> None:
-    malformed = Answer(status=400, body=b'{"errorMessage": "Invalid value specified for units"}')
-    assert isinstance(outcome_of(malformed), NotSent)
-    with pytest.raises(HaltTrading, match="401"):
-        outcome_of(Answer(status=401, body=b"{}"))
-    assert outcome_of(NotSent(reason="refused")) == NotSent(reason="refused")
+def test_a_price_that_the_instrument_cannot_have_is_never_sent(stand: Stand, broker: OandaBroker) -> None:
+    with pytest.raises(Bug):
+        broker.protect(trade(broker).trade_id, "EUR_USD", Decimal("0.900001"))
+    assert isinstance(broker.protect("1", "DE30_EUR", Decimal(1)), NotSent)
+    assert puts(stand) == 0
+
+
+def test_holdings_are_asked_in_one_request_and_hint_at_what_the_log_has(stand: Stand, broker: OandaBroker) -> None:
+    known = stand.last_id()
+    stand.order(500)
+    assert broker.transactions_since(known) == []
+    before = len(stand.proxy.arrived)
+    held = broker.holdings()
+    assert [seen.target for seen in stand.proxy.arrived[before:]] == [f"/v3/accounts/{ACCOUNT}"]
+    assert (held.last_transaction_id, [each.units for each in held.trades]) == (stand.last_id(), [1_000, 500])
+    assert [type(each) for each in broker.transactions_since(known)] == [OrderCreated, Fill]
+
+
+@pytest.mark.parametrize(
+    ("fault", "trouble"),
+    [
+        (ResetBefore(), RetryLater),
+        (Replace(status=503), RetryLater),
+        (Replace(status=200, body=b"{}"), RetryLater),
+        (Replace(status=401, body=b"{}"), HaltTrading),
+    ],
+    ids=name_of,
+)
+def test_holdings_that_cannot_be_read_are_no_empty_account(
+    stand: Stand, broker: OandaBroker, fault: Fault, trouble: type[Exception]
+) -> None:
+    stand.proxy.inject(fault, path=f"{ACCOUNT}$")
+    with pytest.raises(trouble):
+        broker.holdings()

@@ -15,6 +15,7 @@ from engine.domain.transaction import (
     TradeClosed,
     TradeOpened,
 )
+from engine.ports import Answered, Opening
 from tests.unit.adapters.sim.venue import (
     MINUTE_NS,
     MINUTES_TO_CLOSE,
@@ -374,3 +375,25 @@ def test_transactions_since_returns_only_what_is_newer() -> None:
     assert [each.transaction_id for each in venue.transactions_since(2)] == [3]
     assert list(venue.transactions_since(3)) == []
     assert list(venue.transactions_since(99)) == []
+
+
+def test_a_stop_that_the_instrument_cannot_have_is_rejected_and_the_old_one_stays() -> None:
+    venue = priced()
+    (fill,) = fills(sent(venue, order(100, stop_loss="1.00000")))
+    before = venue.holdings()
+    assert isinstance(venue.protect(str(fill.transaction_id), "EUR_USD", Decimal("1.000001")), Answered)
+    (rejected,) = since(venue, before.last_transaction_id)
+    assert isinstance(rejected, OrderRejected) and rejected.reason == "PRICE_PRECISION_EXCEEDED"
+    assert (venue.holdings().trades, venue.holdings().orders) == (before.trades, before.orders)
+
+
+def test_what_is_held_is_told_by_numbers_whatever_the_instrument() -> None:
+    venue = priced("EUR_USD", "GBP_USD")
+    names = ("EUR_USD", "GBP_USD", "EUR_USD")
+    for number, name in enumerate(names):
+        sent(venue, order(100, name=name, client_order_id=f"n{number}"))
+    held = venue.holdings()
+    assert [(each.instrument, each.client_order_id) for each in held.trades] == list(
+        zip(names, ("n0", "n1", "n2"), strict=True)
+    )
+    assert venue.opening() == Opening(balance_home=Decimal(0), last_transaction_id=0)

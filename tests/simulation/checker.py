@@ -1,0 +1,349 @@
+"""I am the checker of what is recorded: the journal's own tables against the broker's own book, after every step.
+I may import the domain, the store's codec and the other parts of this folder.
+I must not believe the engine: I read its file, the calls that reached the broker, and the broker's log.
+My tests are in tests/simulation/test_gate.py and test_saboteurs.py.
+"""
+
+import re
+import sqlite3
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from engine.domain.decision import Action
+from engine.domain.event import (
+    BreakerReleased,
+    BreakerTripped,
+    BrokerNoted,
+    BrokerOrderCanceled,
+    BrokerOrderCreated,
+    BrokerOrderRejected,
+    Claim,
+    CommandAccepted,
+    CommandRefused,
+    DayBegan,
+    DecisionMade,
+    Event,
+    FinancingCharged,
+    FundsMoved,
+    LimitsChanged,
+    OrderFilled,
+    OrderInitialized,
+    OrderUpdated,
+    ProtectionSent,
+    Reconciled,
+    SessionStarted,
+    TradeClaimed,
+    TradeCloseSent,
+    WarmedUp,
+)
+from engine.domain.limits import RiskLimits
+from engine.domain.market import NS_PER_S, Quote
+from engine.domain.order import OrderIntent, OrderReason, OrderStatus, is_client_order_id
+from engine.store.codec import decode
+from tests.simulation.books import Books
+from tests.simulation.venue import Venue
+
+GRACE_NS = 60 * NS_PER_S
+_FLOAT = re.compile(r'"(?!confidence"|speed")(\w+)":-?\d+(\.\d+|[eE])')
+_TRANSACTIONS = {
+    OrderFilled: "fill",
+    BrokerOrderCreated: "order",
+    BrokerOrderCanceled: "cancel",
+    BrokerOrderRejected: "reject",
+    FinancingCharged: "financing",
+    FundsMoved: "transfer",
+    BrokerNoted: "other",
+}
+# What may be said of an order by an event of our own, and not by a transaction.
+_SAID = (OrderStatus.DENIED, OrderStatus.REJECTED, OrderStatus.UNRESOLVED, OrderStatus.EXPIRED)
+
+
+class Violation(BaseException):
+    """A promise was broken; not an Exception, so that the engine cannot catch it."""
+
+
+def fail(invariant: str, text: str) -> None:
+    """Break off with the number of the promise in RELIABILITY.md section 2."""
+    raise Violation(f"{invariant}: {text}")
+
+
+def demand(holds: bool, invariant: str, text: str) -> None:
+    """Break off unless this holds."""
+    if not holds:
+        fail(invariant, text)
+
+
+class Checker:
+    """Follows one database and one venue over all processes of a seed.
+
+    known is the number of the newest broker transaction that is recorded, books the broker's log up to there.
+    """
+
+    def __init__(self, venue: Venue) -> None:
+        self.venue = venue
+        self.books = Books()
+        self.known = 0
+        self.run_id = 0
+        self.seq = 0
+        self.limits = RiskLimits()
+        self.reconciled = False
+        self.began = False
+        self.halted = False
+        self.paused = False
+        self.tripped: set[str] = set()
+        self.released: set[str] = set()
+        self.claims: dict[str, Claim] = {}
+        self.intents: dict[str, OrderIntent] = {}
+        self.decided: set[tuple[str, int]] = set()
+        self.decided_orders: set[str] = set()
+        self.status: dict[str, OrderStatus] = {}
+        self.sent: dict[str, OrderIntent] = {}
+        self.not_sent: set[str] = set()
+        self.protections: list[ProtectionSent] = []
+        self.closes: list[TradeCloseSent] = []
+        self.verdicts: dict[str, bool] = {}
+        self.asked: dict[str, Any] = {}
+        self.owed_trips: set[str] = set()
+        self.owed_end = ""
+        self.warm = False
+        self.anchors: dict[str, Decimal] = {}
+        self.signal: Callable[[str, int], int] = lambda instrument, bar_ts_ns: 0
+        self.quotes: Mapping[str, Quote] = {}
+        self.clock_error_ns = 0
+        self.true_ns: Callable[[], int] = lambda: 0
+        self._initialized_ns: dict[str, int] = {}
+        self.was_read_afresh: Callable[[], bool] = lambda: False
+        self.was_compared: Callable[[], bool] = lambda: False
+        self.events: list[tuple[int, str, str]] = []
+        self._conn: sqlite3.Connection | None = None
+
+    def open(self, path: Path) -> None:
+        """Begin to read the database by a connection of our own."""
+        if self._conn is None:
+            self._conn = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._conn is not None:
+            self._conn.close()
+            self._conn = None
+
+    def pull(self) -> None:
+        """Take in every event that was committed since we last looked."""
+        if self._conn is None:
+            return
+        query = "SELECT seq, run_id, kind, payload FROM events WHERE seq > ? ORDER BY seq"
+        for seq, run_id, kind, payload in self._conn.execute(query, (self.seq,)).fetchall():
+            demand(seq == self.seq + 1, "I18", f"event {seq} follows {self.seq}")
+            self.seq = seq
+            floated = _FLOAT.search(payload)
+            demand(floated is None, "I16", f"event {seq} {kind} has a float: {floated and floated.group()}")
+            self.events.append((run_id, kind, payload))
+            self._take(run_id, decode(kind, payload))
+
+    def after_step(self) -> None:
+        """Look at everything that was committed in this step together."""
+        self.pull()
+        demand(not self.owed_trips, "late fill", f"{self.owed_trips} filled after they expired, and nothing tripped")
+        self.released.clear()
+
+    def is_ours(self, opened_by: str | None) -> bool:
+        """Say whether an order of this client id was ever sent by us, as the broker's side of the line saw it."""
+        return opened_by in self.sent
+
+    def unsettled(self) -> dict[str, OrderIntent]:
+        """Orders that were sent, whose end is neither in the log as far as it is recorded, nor given up."""
+        given_up = (OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.DENIED)
+        return {
+            order_id: intent
+            for order_id, intent in self.sent.items()
+            if order_id not in self.books.ended and self.status.get(order_id) not in given_up
+        }
+
+    def _take(self, run_id: int, event: Event) -> None:
+        kind = type(event)
+        if kind is SessionStarted:
+            self._started(run_id, event)
+            return
+        demand(run_id == self.run_id, "I18", f"run {run_id} goes on after run {self.run_id} has begun")
+        if kind in _TRANSACTIONS:
+            self._transaction(event, getattr(event, _TRANSACTIONS[kind]))
+            return
+        handler = _HANDLERS.get(kind)
+        if handler is not None:
+            handler(self, event)
+
+    def _started(self, run_id: int, event: Any) -> None:
+        demand(run_id > self.run_id, "I18", f"run {run_id} begins after run {self.run_id}")
+        if not self.began:
+            demand(event.continues is None, "I13", "the first run continues another")
+            self.known = event.opening_transaction_id
+            self.books.read(self.venue.log, self.known)
+            self.began = True
+        else:
+            demand(event.continues is not None, "I13", f"run {run_id} forgets the books of run {self.run_id}")
+        here = (event.opening_transaction_id, event.opening_balance_home)
+        demand(here == (self.known, self.books.balance_home), "I13", f"run {run_id} begins at {here}, not {self.known}")
+        self.run_id, self.limits = run_id, event.config.limits
+        self.anchors.pop("drawdown", None)
+        self.reconciled = self.halted = self.paused = self.warm = False
+
+    def _transaction(self, event: Any, transaction: Any) -> None:
+        number = transaction.transaction_id
+        demand(number == self.known + 1, "I12", f"transaction {number} is recorded after {self.known}")
+        demand(number <= self.venue.last_id, "I12", f"transaction {number} never happened")
+        true = self.venue.log[number - 1]
+        demand(transaction == true, "I12", f"transaction {number} is recorded as {transaction}, and was {true}")
+        self.known = number
+        self.books.read(self.venue.log, number)
+        order_id = getattr(transaction, "client_order_id", None)
+        if order_id in self.sent:
+            self._settled(order_id, type(event))
+        elif type(event) is BrokerOrderCreated and order_id and is_client_order_id(order_id):
+            self.owed_end = order_id
+
+    def _settled(self, order_id: str, kind: type) -> None:
+        was = self.status.get(order_id)
+        if kind is OrderFilled and was is OrderStatus.EXPIRED and "late_fill" not in self.tripped:
+            self.owed_trips.add(order_id)
+        demand(was not in (OrderStatus.DENIED,), "I4", f"{order_id} was denied, and yet the broker has it")
+        if kind is OrderFilled:
+            demand(was is not OrderStatus.REJECTED, "I4", f"{order_id} was given for rejected and is filled")
+            self.status[order_id] = OrderStatus.FILLED
+        elif kind is not BrokerOrderCreated and was is not OrderStatus.FILLED:
+            self.status[order_id] = OrderStatus.CANCELED
+
+    def _decision(self, event: DecisionMade) -> None:
+        decision = event.decision
+        key = (decision.instrument, decision.bar_ts_ns)
+        demand(key not in self.decided, "one decision per bar", f"bar {key} is decided on twice")
+        self.decided.add(key)
+        if decision.client_order_id:
+            self.decided_orders.add(decision.client_order_id)
+        if decision.action in (Action.ENTER, Action.REVERSE, Action.EXIT):
+            signal = self.signal(*key)
+            demand(decision.direction == signal != 0, "the model", f"{key}: {decision.action} on a signal of {signal}")
+            rises = decision.units > 0
+            demand(rises == (signal > 0), "the model", f"{key}: {decision.units} units on a signal of {signal}")
+        quote = self.quotes.get(decision.instrument)
+        if quote is not None:
+            seen, used = (quote.bid, quote.ask), (decision.bid, decision.ask)
+            demand(seen == used, "I7", f"a decision on {key} used the quote {used}, the newest sane one was {seen}")
+
+    def _initialized(self, event: OrderInitialized) -> None:
+        intent = event.intent
+        order_id = intent.client_order_id
+        demand(order_id not in self.intents, "I3", f"{order_id} is initialized twice")
+        if intent.reason in (OrderReason.SIGNAL, OrderReason.EXIT):
+            demand(order_id in self.decided_orders, "I3", f"{order_id} has no decision")
+        self.intents[order_id] = intent
+        self._initialized_ns[order_id] = self.true_ns()
+        self.status[order_id] = OrderStatus.INITIALIZED
+
+    def _updated(self, event: OrderUpdated) -> None:
+        order_id, status = event.client_order_id, event.status
+        demand(order_id in self.intents, "I4", f"{order_id} moves to {status} and was never initialized")
+        demand(status in _SAID, "I4", f"{order_id} is said to be {status}; only the broker's log can tell")
+        was = self.status[order_id]
+        over = was in (OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.DENIED)
+        demand(not over and was is not OrderStatus.EXPIRED, "I4", f"{order_id} moves from {was} to {status}")
+        if status is OrderStatus.DENIED:
+            demand(order_id not in self.sent, "I4", f"{order_id} was sent and is given for denied")
+        elif status is OrderStatus.REJECTED:
+            demand(order_id in self.not_sent, "I4", f"{order_id} is given for rejected, the line did not say so")
+        elif status is OrderStatus.EXPIRED:
+            self._expired(event)
+        self.status[order_id] = status
+
+    def _expired(self, event: OrderUpdated) -> None:
+        order_id = event.client_order_id
+        demand(self.was_read_afresh(), "unresolved", f"{order_id} expires and the log was not read afresh")
+        age_ns = self.true_ns() - self._initialized_ns[order_id]
+        demand(
+            age_ns >= GRACE_NS - self.clock_error_ns, "unresolved", f"{order_id} expires after {age_ns / NS_PER_S} s"
+        )
+        made = Books()
+        made.read(self.venue.log, self.venue.visible_id)
+        demand(order_id not in made.made, "unresolved", f"{order_id} expires although the log names it")
+
+    def _tripped(self, event: BreakerTripped) -> None:
+        self.tripped.add(event.breaker)
+        if event.breaker == "late_fill":
+            self.owed_trips.clear()
+
+    def _released(self, event: BreakerReleased) -> None:
+        asked = [each for each in self.asked.values() if getattr(each, "breaker", None) == event.breaker]
+        demand(bool(asked), "I6", f"breaker {event.breaker} is released and nobody asked for it")
+        self.tripped.discard(event.breaker)
+        self.released.add(event.breaker)
+        if event.equity_home is not None:
+            self.anchors[event.breaker] = event.equity_home
+
+    def _reconciled(self, event: Reconciled) -> None:
+        told, true = (event.last_transaction_id, event.balance_home), (self.known, self.books.balance_home)
+        demand(told == true, "I8", f"reconciled at {told}, the broker was at {true}")
+        demand(self.was_compared(), "I8", "the run is reconciled, and the broker was not asked what it holds")
+        self.reconciled = True
+
+    def _claimed(self, event: TradeClaimed) -> None:
+        asked = [each for each in self.asked.values() if getattr(each, "trade_id", None) == event.trade_id]
+        demand(any(each.choice == event.claim for each in asked), "I17", f"trade {event.trade_id}: nobody claimed it")
+        self.claims[event.trade_id] = event.claim
+
+    def _warmed(self, event: WarmedUp) -> None:
+        self.warm = True
+
+    def _day_began(self, event: DayBegan) -> None:
+        self.anchors["daily_loss"] = event.equity_home
+
+    def _limited(self, event: LimitsChanged) -> None:
+        self.limits = event.limits
+
+    def _protecting(self, event: ProtectionSent) -> None:
+        self.protections.append(event)
+
+    def _closing(self, event: TradeCloseSent) -> None:
+        self.closes.append(event)
+
+    def _accepted(self, event: CommandAccepted) -> None:
+        self._verdict(event.command_id, event.command, True)
+        if event.command in ("HaltTrading", "FlattenAll"):
+            self.halted = True
+        elif event.command == "ResumeTrading":
+            self.halted = self.paused = False
+        elif event.command == "PauseEntries":
+            self.paused = True
+
+    def _refused(self, event: CommandRefused) -> None:
+        self._verdict(event.command_id, event.command, False)
+        demand(event.command not in ("HaltTrading", "FlattenAll"), "I21", f"{event.command} is refused: {event.reason}")
+
+    def _verdict(self, command_id: str, command: str, accepted: bool) -> None:
+        demand(command_id in self.asked, "I21", f"{command} {command_id} was never asked for")
+        demand(command_id not in self.verdicts, "I21", f"{command} {command_id} takes effect twice")
+        self.verdicts[command_id] = accepted
+
+    def balance_identity(self) -> None:
+        """The broker's balance is the sum of what its transactions moved."""
+        books = self.books
+        demand(books.moved_home == books.balance_home, "I14", f"{books.moved_home} is not {books.balance_home}")
+
+
+_HANDLERS: dict[type, Callable[[Checker, Any], None]] = {
+    DecisionMade: Checker._decision,
+    OrderInitialized: Checker._initialized,
+    OrderUpdated: Checker._updated,
+    BreakerTripped: Checker._tripped,
+    BreakerReleased: Checker._released,
+    Reconciled: Checker._reconciled,
+    WarmedUp: Checker._warmed,
+    DayBegan: Checker._day_began,
+    TradeClaimed: Checker._claimed,
+    LimitsChanged: Checker._limited,
+    ProtectionSent: Checker._protecting,
+    TradeCloseSent: Checker._closing,
+    CommandAccepted: Checker._accepted,
+    CommandRefused: Checker._refused,
+}

@@ -1,0 +1,178 @@
+"""I am the guard at the wire: every request is checked in the moment in which it leaves for the broker.
+I may import the domain and the other parts of this folder.
+I must not ask the engine why: what is recorded and what the broker knows must be reason enough.
+My tests are in tests/simulation/test_gate.py and test_saboteurs.py.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+from engine.adapters.sim.instruments import CATALOGUE
+from engine.domain.event import Claim
+from engine.domain.market import NS_PER_S, Quote
+from engine.domain.order import OrderIntent, OrderReason
+from tests.simulation.checker import Checker, demand
+
+ZERO = Decimal(0)
+CENT = Decimal("0.01")
+FUTURE_NS_MAX = 2 * NS_PER_S
+_OPERATORS = (OrderReason.FLATTEN, OrderReason.CLOSE_COMMAND)
+
+
+class Wire:
+    """Implements Witness. `kill_file` says whether the file HALT stands there; trouble why nothing may be opened."""
+
+    def __init__(
+        self,
+        checker: Checker,
+        clock_ns: Callable[[], int],
+        quotes: Callable[[], Mapping[str, Quote]],
+        kill_file: Callable[[], bool],
+        trouble: Callable[[], str],
+    ) -> None:
+        self._checker = checker
+        self._clock_ns = clock_ns
+        self._quotes = quotes
+        self._kill_file = kill_file
+        self._trouble = trouble
+        self._bars: set[tuple[str, str]] = set()
+        self._entered: dict[str, int] = {}
+        self._served: set[tuple[str, int]] = set()
+
+    def on_submit(self, intent: OrderIntent) -> None:
+        """An order leaves."""
+        check, order_id = self._checker, intent.client_order_id
+        check.pull()
+        recorded = check.intents.get(order_id)
+        demand(recorded == intent, "I1", f"{order_id} is sent as {intent}, and recorded as {recorded}")
+        demand(order_id not in check.sent, "I2", f"{order_id} is sent a second time")
+        demand(check.reconciled, "I8", f"{order_id} is sent before the run is reconciled")
+        if intent.reason not in _OPERATORS:
+            demand(check.warm, "I8", f"{order_id} is sent before the run has warmed up")
+            self._check_decided(intent)
+            self._check_quote(intent)
+        demand(intent.reduce_only or intent.reason is OrderReason.SIGNAL, "I5", f"{order_id} is not reduce-only")
+        held = check.books.units(intent.instrument)
+        closes = not intent.reduce_only or intent.units == -held
+        demand(closes, "I5", f"{order_id} closes {intent.units}, {held} are held")
+        self._check_state(intent)
+        if intent.reason is OrderReason.SIGNAL:
+            self._check_entry(intent)
+        check.sent[order_id] = intent
+
+    def on_not_sent(self, intent: OrderIntent) -> None:
+        """The line has said for sure that an order did not leave."""
+        self._checker.not_sent.add(intent.client_order_id)
+
+    def on_protect(self, trade_id: str, instrument: str, stop_loss: Decimal) -> None:
+        """A stop-loss leaves for an open trade."""
+        check = self._checker
+        check.pull()
+        recorded = any((each.trade_id, each.stop_loss) == (trade_id, stop_loss) for each in check.protections[-1:])
+        demand(recorded, "I1", f"a stop for trade {trade_id} leaves and is not recorded")
+        demand(self._may_manage(trade_id), "I17", f"trade {trade_id} is not ours, and gets a stop")
+        quote, trade = self._quotes().get(instrument), check.books.trades.get(trade_id)
+        if quote is not None and trade is not None:
+            gap = quote.bid - stop_loss if trade.units > 0 else stop_loss - quote.ask
+            demand(gap > 0, "I11", f"trade {trade_id} gets a stop {gap} from the price")
+
+    def on_close_trade(self, trade_id: str, instrument: str) -> None:
+        """A request to close one trade leaves."""
+        check = self._checker
+        check.pull()
+        recorded = check.closes[-1] if check.closes else None
+        demand(recorded is not None and recorded.trade_id == trade_id, "I1", f"trade {trade_id}: close not recorded")
+        demand(not check.halted and not self._kill_file(), "I5", f"trade {trade_id} is closed while halted")
+        asked = check.asked.get(recorded.command_id or "") if recorded else None
+        by_person = asked is not None and getattr(asked, "choice", "") == "close" and asked.trade_id == trade_id
+        demand(by_person or self._may_manage(trade_id), "I17", f"trade {trade_id} is not ours, and is closed")
+
+    def _may_manage(self, trade_id: str) -> bool:
+        check = self._checker
+        ours = check.is_ours(check.books.opened_by.get(trade_id))
+        return ours or check.claims.get(trade_id) is Claim.ADOPT
+
+    def _check_decided(self, intent: OrderIntent) -> None:
+        """One order for one decision, and none beside one of unknown outcome or a trade that is not ours."""
+        check, name = self._checker, intent.instrument
+        bar = (name, intent.client_order_id.split("-")[2])
+        demand(bar not in self._bars, "I3", f"bar {bar} has an order already")
+        self._bars.add(bar)
+        unsettled = [each for each, other in check.unsettled().items() if other.instrument == name]
+        demand(not unsettled, "I3", f"{intent.client_order_id} is sent beside {unsettled}")
+        foreign = [each.trade_id for each in check.books.trades.values() if each.instrument == name]
+        foreign = [each for each in foreign if not self._may_manage(each)]
+        demand(not foreign, "I17", f"{intent.client_order_id} is sent beside the trades {foreign}, which are not ours")
+
+    def _check_quote(self, intent: OrderIntent) -> None:
+        quote, order_id = self._quotes().get(intent.instrument), intent.client_order_id
+        if quote is None:
+            demand(False, "I7", f"{order_id} is sent without a quote")
+            return
+        demand(quote.tradeable, "I7", f"{order_id} is sent while {intent.instrument} cannot be traded")
+        age_ns = self._clock_ns() - quote.ts_ns
+        fresh = -FUTURE_NS_MAX <= age_ns <= self._checker.limits.quote_age_s_max * NS_PER_S
+        demand(fresh, "I7", f"{order_id} is sent on a quote of age {age_ns / NS_PER_S} s")
+
+    def _check_state(self, intent: OrderIntent) -> None:
+        check, order_id = self._checker, intent.client_order_id
+        stopped = check.halted or self._kill_file()
+        demand(not stopped or intent.reason is OrderReason.FLATTEN, "I5", f"{order_id} is sent while halted")
+        if intent.reason is OrderReason.FLATTEN:
+            return
+        held = check.books.units(intent.instrument)
+        lowers = intent.reduce_only and intent.units * held < 0
+        why = ", ".join(sorted(check.tripped)) or ("paused" if check.paused else "") or self._trouble()
+        demand(lowers or not why, "I5", f"{order_id} opens {intent.units} on {held} while {why}")
+
+    def _check_entry(self, intent: OrderIntent) -> None:
+        check, name, order_id = self._checker, intent.instrument, intent.client_order_id
+        limits = check.limits
+        quote = self._quotes()[name]
+        least_ns = int(limits.order_interval_s_min * NS_PER_S)
+        since_ns = intent.created_ns - self._entered.get(name, intent.created_ns - least_ns)
+        demand(since_ns >= least_ns, "I9", f"{order_id} is sent {since_ns / NS_PER_S} s after the last entry")
+        self._entered[name] = intent.created_ns
+        demand(intent.stop_loss is not None, "I11", f"{order_id} has no stop-loss")
+        if intent.stop_loss is not None:
+            gap = quote.bid - intent.stop_loss if intent.units > 0 else intent.stop_loss - quote.ask
+            demand(gap > 0, "I11", f"{order_id} has its stop-loss {gap} from the price")
+        demand(intent.price_bound is not None or not limits.slippage_pips_max, "I11", f"{order_id} has no bound")
+        spread = CATALOGUE[name].pips(quote.ask - quote.bid)
+        demand(spread <= limits.spread_cap(name), "I9", f"{order_id} is sent at a spread of {spread} pips")
+        self._check_exposure(intent)
+
+    def _check_exposure(self, intent: OrderIntent) -> None:
+        """Everything that is held, may have been sent and is sent now, at its worst, is within the limits."""
+        check, quotes = self._checker, self._quotes()
+        books, limits, order_id = check.books, check.limits, intent.client_order_id
+        unsettled = check.unsettled()
+        worst: dict[str, Decimal] = {name: abs(books.units(name)) for name in books.held()}
+        worst[intent.instrument] = abs(books.units(intent.instrument) + intent.units)
+        for other in unsettled.values():
+            worst[other.instrument] = worst.get(other.instrument, ZERO) + abs(other.units)
+        cap = limits.units_cap(intent.instrument)
+        most = worst[intent.instrument]
+        demand(most <= cap, "I10", f"{order_id}: up to {most} {intent.instrument}, the limit is {cap}")
+        demand(len(worst) <= limits.positions_max, "I10", f"{order_id}: up to {len(worst)} positions")
+        unpriced = [name for name in worst if name not in quotes]
+        demand(not unpriced, "I10", f"{order_id} is sent while {unpriced} have no price")
+        exposure = sum((units * quotes[name].mid * quotes[name].home_rate for name, units in worst.items()), ZERO)
+        equity = equity_home(check, quotes)
+        allowed = equity * limits.exposure_pct_max / 100
+        demand(exposure <= allowed + CENT, "I10", f"{order_id}: exposure up to {exposure:.2f} of {allowed:.2f}")
+        opened = abs(books.units(intent.instrument) + intent.units)
+        price = quotes[intent.instrument].ask if intent.units > 0 else quotes[intent.instrument].bid
+        risk = opened * abs(price - (intent.stop_loss or ZERO)) * quotes[intent.instrument].loss_rate
+        budget = equity * limits.risk_per_trade_pct / 100
+        demand(risk <= budget * Decimal("1.02") + CENT, "I10", f"{order_id}: risks {risk:.2f} of {budget:.2f}")
+
+
+def equity_home(check: Checker, quotes: Mapping[str, Quote]) -> Decimal:
+    """Balance and open P/L of the broker's book as far as it is recorded, at the newest sane quotes."""
+    equity = check.books.balance_home
+    for trade in check.books.trades.values():
+        quote = quotes[trade.instrument]
+        price = quote.bid if trade.units > 0 else quote.ask
+        equity += trade.units * (price - trade.price) * quote.home_rate
+    return equity

@@ -1,0 +1,443 @@
+"""I am a simulated world: time, market, broker, disk and person, and in it the real session, started as ever.
+I may import the engine and the other parts of this folder.
+I must not sleep, read a clock, or draw a lot that does not hang on the seed.
+My tests are in tests/simulation/test_gate.py.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine import wiring
+from engine.adapters.sim.instruments import CATALOGUE
+from engine.domain.command import Command, Mode, SessionConfig
+from engine.domain.error import Bug, ConfigError, HaltTrading, KeelError
+from engine.domain.event import SessionState
+from engine.domain.market import NS_PER_S, Granularity, Quote
+from engine.node import HaltLatch
+from engine.ports import Wake
+from engine.session import TradingSession
+from engine.snapshot import Snapshot
+from tests.simulation.checker import Checker, demand, fail
+from tests.simulation.faults import (
+    POINTS_RUNNING,
+    POINTS_SELDOM,
+    POINTS_STARTING,
+    Crash,
+    CrashPoints,
+    Faults,
+)
+from tests.simulation.feed import Feed
+from tests.simulation.line import Line
+from tests.simulation.market import STEP_NS, TRADED, Market
+from tests.simulation.model import StubPredictor
+from tests.simulation.person import Person, drawn_limits
+from tests.simulation.sending import Wire
+from tests.simulation.snapshots import Pictures
+from tests.simulation.storage import Disk, MortalStore, open_store
+from tests.simulation.venue import BALANCE, Venue
+
+# Tuesday 2025-01-07 16:50 New York: ten minutes before a rollover, and a quiet morning.
+BEFORE_ROLLOVER_NS = 1_736_286_600 * NS_PER_S
+MORNING_NS = 1_736_240_400 * NS_PER_S
+NAKED_S_MAX = 25
+COMPARED_S_MAX = 75
+TOLD_MAX = 300
+_CLOCKS = {"clock_ahead": (1, 40), "clock_behind": (-1, 20)}
+_AT_POSITIONS: dict[str, Callable[[Venue, random.Random], None]] = {
+    "manual_close": Venue.manual_close,
+    "stop_cancelled": Venue.cancel_stop,
+    "margin_closeout": lambda venue, lots: venue.close_out(),
+}
+
+
+class Latch(HaltLatch):
+    """The real latch, in a process that may die when it is asked."""
+
+    points: CrashPoints
+
+    def engaged(self) -> str | None:
+        self.points.at("kill.engaged.before")
+        found = super().engaged()
+        self.points.at("kill.engaged.after")
+        return found
+
+
+class Clock:
+    """The world's time as the engine's machine has it: `off_ns` is how far it goes wrong."""
+
+    def __init__(self, now_ns: int, points: CrashPoints) -> None:
+        self.true_ns = now_ns
+        self.off_ns = 0
+        self._points = points
+
+    def now_ns(self) -> int:
+        self._points.at("clock.now.before")
+        now_ns = self.read()
+        self._points.at("clock.now.after")
+        return now_ns
+
+    def read(self) -> int:
+        """Tell the time without any danger."""
+        return self.true_ns + self.off_ns
+
+    def wait_until(self, deadline_ns: int, wake: Wake) -> None:
+        """Time passes by the step."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Process:
+    """One process of the engine: what a crash takes away."""
+
+    store: MortalStore
+    latch: Latch
+    pictures: Pictures
+    snapshot: Snapshot
+    line: Line | None = None
+    feed: Feed | None = None
+    session: TradingSession | None = None
+
+
+class World:
+    """One seed. step() is five seconds; heal() ends every fault."""
+
+    def __init__(self, seed: int, faults: Faults, folder: Path) -> None:
+        self.faults = faults
+        self.points = CrashPoints()
+        self.trace: list[str] = []
+        self._lots = random.Random(f"{seed}/world")
+        start_ns = BEFORE_ROLLOVER_NS if faults.hit("financing") else MORNING_NS
+        granularity = Granularity(self._lots.choice(("S5", "S5", "S10", "S30", "M1")))
+        self.market = Market(seed, granularity, start_ns)
+        self.venue = Venue(start_ns)
+        self.clock = Clock(start_ns, self.points)
+        self.disk = Disk(faults, self.points)
+        self.checker = Checker(self.venue)
+        self.checker.true_ns = lambda: self.clock.true_ns
+        self.checker.signal = lambda name, bar_ts_ns: self.model.signal(name, bar_ts_ns + granularity.ns)
+        self.model = StubPredictor(seed, faults, self.points)
+        self.person = Person(seed, faults)
+        self.config = SessionConfig(
+            mode=Mode.PRACTICE,
+            instruments=TRADED[: self._lots.choice((2, 3, 3))],
+            granularity=granularity,
+            model_id="stub",
+            capital_home=BALANCE,
+            seed=seed,
+            speed=1.0,
+            limits=drawn_limits(self._lots),
+        )
+        self.wire = Wire(self.checker, self.clock.read, self._quotes, self._has_kill_file, self._trouble)
+        self.process: Process | None = None
+        self.crashes = 0
+        self.steps = 0
+        self.refused = ""
+        self._path = folder / "data.sqlite"
+        self._halt_path = folder / "HALT"
+        self._kill_file_until_ns = 0
+        self._clock_right_ns = 0
+        self._down_until_ns = 0
+        self._naked: dict[str, int] = {}
+        self._seldom_armed = False
+        self._broken: KeelError | None = None
+        self._well_ns = 0
+        for _ in range(self._lots.randint(1, 3)):
+            self.venue.live(self.market.frame())
+        self.clock.true_ns = self.market.now_ns
+
+    def step(self) -> None:
+        """Let five seconds pass, for the market, the broker, the person and the engine."""
+        self.steps += 1
+        faults, events = len(self.faults.injected), len(self.checker.events)
+        self.venue.live(self.market.frame())
+        self.clock.true_ns = self.market.now_ns
+        self.disk.begin_step()
+        self._deeds()
+        self._mishaps()
+        self._arm()
+        try:
+            self._turn()
+        except Crash as crash:
+            self._die(str(crash))
+        self.checker.pull()
+        self._tell_step(faults, events)
+        self.checker.after_step()
+        self._look_for_neglect()
+
+    def heal(self) -> None:
+        """From now on nothing goes wrong."""
+        self.faults.off = True
+        self.points.disarm()
+        self.venue.heal()
+        self.disk.steps_full = 0
+        self.clock.off_ns = 0
+        self._down_until_ns = 0
+        self._halt_path.unlink(missing_ok=True)
+        if self.process is not None and self.process.feed is not None:
+            self.process.feed.heal()
+
+    @property
+    def session(self) -> TradingSession | None:
+        """The running session, if any."""
+        return self.process.session if self.process else None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What the newest page shows."""
+        return self.process.snapshot if self.process else Snapshot()
+
+    def close(self) -> None:
+        """Let go of every file."""
+        self.checker.close()
+        if self.process is not None:
+            self.process.store.close()
+            self.process = None
+
+    def tell(self, text: str) -> None:
+        """Add a line to the trace of this seed."""
+        self.trace.append(f"{self.steps:4} {text}")
+
+    def _tell_step(self, faults: int, events: int) -> None:
+        """Add to the trace what was injected in this step, and what was recorded but for what happens in every step."""
+        injected = self.faults.injected[faults:]
+        if injected:
+            self.tell("faults " + " ".join(injected))
+        for run_id, kind, payload in self.checker.events[events:]:
+            if kind != "DecisionMade":
+                self.tell(f"run {run_id} {kind} {payload[:TOLD_MAX]}")
+
+    def _turn(self) -> None:
+        process = self.process
+        if process is None:
+            if self.market.now_ns < self._down_until_ns:
+                return
+            process = self._boot()
+        if process is None:
+            return
+        if process.session is None:
+            self._start(process)
+        session = process.session
+        if session is None or process.line is None or process.feed is None:
+            return
+        process.line.begin_step()
+        process.feed.begin_step()
+        commands = self._ask(process)
+        self.checker.quotes = process.feed.seen
+        self._advance(process, session, commands)
+        self._publish(process, session, commands)
+
+    def _boot(self) -> Process | None:
+        try:
+            store = open_store(self._path, self.disk, self.clock.read)
+        except ConfigError as error:
+            self._explain(str(error))
+            return None
+        latch = Latch(self._halt_path)
+        latch.points = self.points
+        self.checker.open(self._path)
+        self.process = Process(store=store, latch=latch, pictures=Pictures(self.checker), snapshot=Snapshot())
+        return self.process
+
+    def _start(self, process: Process) -> None:
+        """Start a session on the wiring's own path; what refuses it has to be a fault of ours."""
+        self.refused = ""
+        if self._halt_path.exists():
+            self.refused = "the file HALT exists"
+            return
+        if self.faults.hit("crash_at_start"):
+            self.points.arm(self.faults.how("crash_at_start").choice(POINTS_STARTING))
+        process.latch.release()
+        process.line = Line(self.venue, self.faults, self.points, self.wire)
+        process.feed = Feed(self.market, self.venue, self.faults, self.points, self.clock.read)
+        line = process.line
+        self.checker.quotes, self.checker.was_read_afresh = process.feed.seen, lambda: line.read_afresh
+        self.checker.was_compared = lambda: line.held_ns > 0
+        prepared = wiring.Prepared(
+            config=self.config,
+            clock=self.clock,
+            market_data=process.feed,
+            broker=process.line,
+            predictor=self.model,
+            instruments={name: CATALOGUE[name] for name in process.line.instruments()},
+        )
+        process.line.begin_step()
+        try:
+            process.session = wiring.begin(prepared, process.store, process.latch)  # type: ignore[arg-type]
+        except KeelError as error:
+            self.refused = str(error)
+            self._explain(str(error))
+            return
+        process.session.continue_from(process.snapshot.revision)
+        self.tell(f"started run {process.session.desk.run_id}")
+
+    def _ask(self, process: Process) -> Sequence[Command]:
+        seen = process.snapshot
+        commands = list(self.person.repairs(seen) if self.faults.off else self.person.commands(seen))
+        self.note_asked(commands, process)
+        return commands
+
+    def note_asked(self, commands: Sequence[Command], process: Process) -> None:
+        """What the node does when a command is submitted."""
+        for command in commands:
+            self.checker.asked[command.command_id] = command
+            name = type(command).__name__
+            if name in ("HaltTrading", "FlattenAll"):
+                process.latch.set("halt by the operator")
+            elif name == "ResumeTrading":
+                process.latch.ask_release()
+            self.tell(f"asked {name} {command.command_id}")
+
+    def _advance(self, process: Process, session: TradingSession, commands: Sequence[Command]) -> None:
+        """A step as the node takes it: an error ends the run, never the process."""
+        try:
+            session.step(commands)
+            if not session.finished and session.next_due_ns() is None:
+                session.stop(session.end_reason)
+        except KeelError as error:
+            self._broken = error
+            try:
+                session.fault("session", str(error))
+            except HaltTrading as broken:
+                session.abandon(str(broken))
+
+    def _publish(self, process: Process, session: TradingSession, commands: Sequence[Command]) -> None:
+        stored = True
+        process.latch.engaged()
+        try:
+            session.commit()
+        except HaltTrading as error:
+            stored = False
+            self._explain(str(error), error)
+            session.abandon(str(error))
+        self.checker.pull()
+        if self._broken is not None:
+            self._explain(f"{type(self._broken).__name__}: {self._broken}", self._broken)
+            self._broken = None
+        process.snapshot = session.snapshot(process.snapshot.revision + 1, self.clock.true_ns)
+        if stored:
+            self._check_answered(commands, session)
+            self._check_lies(process)
+            demand(not self.checker.owed_end or session.finished, "one Keel", f"{self.checker.owed_end} is not ours")
+            self.checker.owed_end = ""
+            if process.feed is not None:
+                process.pictures.look(process.snapshot, process.feed.seen)
+        if session.finished:
+            self.tell(f"ended: {process.snapshot.reason}")
+            if process.snapshot.session_state is SessionState.FAULTED:
+                self._explain(process.snapshot.reason)
+            process.session = None
+
+    def _check_answered(self, commands: Sequence[Command], session: TradingSession) -> None:
+        if session.fault_reason:
+            return
+        missing = [each.command_id for each in commands if each.command_id not in self.checker.verdicts]
+        demand(not missing, "I28", f"commands {missing} were not answered in their step")
+
+    def _check_lies(self, process: Process) -> None:
+        """Holdings that differ from the books stop entries, or the session, in the same step."""
+        line, session = process.line, process.session
+        if line is not None and session is not None and line.lie_id == self.checker.known:
+            # A flatten asks for waiting orders alone; it has halted the session already.
+            stopped = session.finished or self.checker.halted
+            stopped = stopped or "reconciliation" in self.checker.tripped | self.checker.released
+            demand(stopped, "I13", "the broker's holdings differ from the books and nothing stopped")
+
+    def _explain(self, text: str, error: KeelError | None = None) -> None:
+        """An error that ends a run must be the doing of a fault; a broken rule of our own is nobody's."""
+        self.tell(f"error: {text}")
+        line = self.process.line if self.process else None
+        hurt = (
+            self.disk.failed
+            or "Another Keel" in text
+            or (line is not None and bool(line.lie_id or line.hurt or line.trouble))
+        )
+        warm = "Warm-up" in text and bool(self.faults.hits["history_short"] + self.faults.hits["history_unreadable"])
+        if isinstance(error, Bug) or not (hurt or warm):
+            fail("no error without a fault", text)
+
+    def _die(self, where: str) -> None:
+        """The process is gone: what it had not committed is rolled back, and the person starts it again."""
+        self.tell(f"crash at {where}")
+        self.crashes += 1
+        self.checker.owed_end = ""
+        self.checker.pull()
+        process = self.process
+        if process is not None:
+            process.store.close()
+        self.process = None
+        self._down_until_ns = self.market.now_ns + self._lots.choice((0, 0, 0, 1, 3, 15)) * STEP_NS
+
+    def _arm(self) -> None:
+        if not self._seldom_armed and self.faults.hit("crash_rare"):
+            self._seldom_armed = True
+            self.points.arm(self.faults.how("crash_rare").choice(POINTS_SELDOM))
+        if self.faults.hit("crash"):
+            how = self.faults.how("crash")
+            self.points.arm(how.choice(POINTS_RUNNING), how.randint(1, 4))
+
+    def _deeds(self) -> None:
+        """What happens at the broker without the engine."""
+        hit, how, venue = self.faults.hit, self.faults.how, self.venue
+        if hit("manual_trade"):
+            venue.manual_trade(how("manual_trade"))
+        if venue.book.positions:
+            for kind, deed in _AT_POSITIONS.items():
+                if venue.book.positions and hit(kind):
+                    deed(venue, how(kind))
+        if self.session is not None and hit("another_keel"):
+            venue.another_keel(how("another_keel"))
+        if hit("funds_moved"):
+            venue.move_funds(how("funds_moved"))
+
+    def _mishaps(self) -> None:
+        """What happens on the machine without the engine."""
+        hit, how, now_ns = self.faults.hit, self.faults.how, self.market.now_ns
+        for kind, (sign, most_s) in _CLOCKS.items():
+            if hit(kind):
+                self.clock.off_ns = sign * how(kind).randint(1, most_s) * NS_PER_S
+                self._clock_right_ns = now_ns + 6 * STEP_NS
+        if now_ns >= self._clock_right_ns:
+            self.clock.off_ns = 0
+        # Ages are measured by the clock that the engine has: a grace time may be wrong by what the clock is.
+        self.checker.clock_error_ns = max(self.checker.clock_error_ns, abs(self.clock.off_ns))
+        if hit("kill_file"):
+            self._halt_path.touch()
+            self._kill_file_until_ns = now_ns + how("kill_file").choice((2, 5, 30)) * STEP_NS
+        elif self._kill_file_until_ns and now_ns >= self._kill_file_until_ns:
+            self._halt_path.unlink(missing_ok=True)
+            self._kill_file_until_ns = 0
+
+    def _look_for_neglect(self) -> None:
+        """While all is well no trade of ours goes without a stop for long, and the books are compared each minute."""
+        process, held = self.process, self.checker.books.trades
+        session = process.session if process else None
+        line, feed = (process.line, process.feed) if process else (None, None)
+        well = session is not None and line is not None and feed is not None
+        well = well and not (line.hurt or line.trouble or feed.hurt or self.disk.failed or self.clock.off_ns)  # type: ignore[union-attr]
+        ours = {each for each, trade in held.items() if not trade.stops and self._is_managed(each)}
+        self._naked = {each: self._naked.get(each, 0) + STEP_NS if well else 0 for each in ours}
+        late = [each for each, since_ns in self._naked.items() if since_ns > NAKED_S_MAX * NS_PER_S]
+        demand(not late, "naked", f"trades {late} have had no stop-loss for {NAKED_S_MAX} s while all was well")
+        self._well_ns = self._well_ns + STEP_NS if well else 0
+        unseen_ns = min(self._well_ns, self.market.now_ns - line.held_ns if line else 0)
+        demand(unseen_ns <= COMPARED_S_MAX * NS_PER_S, "I13", f"not compared for {unseen_ns / NS_PER_S} s")
+
+    def _is_managed(self, trade_id: str) -> bool:
+        return self.checker.is_ours(self.checker.books.opened_by[trade_id]) or (
+            self.checker.claims.get(trade_id) == "adopt"
+        )
+
+    def _quotes(self) -> dict[str, Quote]:
+        return self.process.feed.seen if self.process and self.process.feed else {}
+
+    def _has_kill_file(self) -> bool:
+        return self._halt_path.exists()
+
+    def _trouble(self) -> str:
+        process = self.process
+        if process is None or process.line is None or process.feed is None:
+            return "nothing is there"
+        if process.line.trouble:
+            return "the log cannot be read"
+        return "the market cannot be read" if process.feed.trouble else ""

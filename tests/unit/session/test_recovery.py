@@ -1,0 +1,190 @@
+"""Start is recovery: whatever a process left behind, the next one begins with the broker's books, then acts."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from engine.domain.command import AcknowledgeBreaker
+from engine.domain.error import HaltTrading, RetryLater
+from engine.domain.event import SessionState, TradingState
+from engine.domain.order import OrderStatus
+from engine.session.dispatch import GRACE_S
+from engine.store import queries
+from tests.unit.session.faulty import LOST_ANSWER
+from tests.unit.session.kept import House
+from tests.unit.session.rig import LIMITS, bar
+
+START = Decimal("1.10000")
+EUR, GBP = "EUR_USD", "GBP_USD"
+
+
+def house_of(folder: Path, signals: dict[int, int], count: int = 60) -> House:
+    return House(
+        folder, [[bar(index, START, instrument=name) for index in range(count)] for name in (EUR, GBP)], signals
+    )
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = house_of(tmp_path, {8: 1, 20: -1, 30: 1})
+    yield made
+    made.close()
+
+
+def decided(house: House) -> list[tuple[str, int]]:
+    house.session.commit()
+    conn = queries.connect_readonly(house.store.path)
+    found = conn.execute("SELECT instrument, bar_ts_ns FROM decisions ORDER BY seq").fetchall()
+    conn.close()
+    return [(row[0], row[1]) for row in found]
+
+
+def status(house: House, order_id: str) -> str:
+    house.session.commit()
+    conn = queries.connect_readonly(house.store.path)
+    (found,) = conn.execute("SELECT status FROM orders WHERE client_order_id = ?", (order_id,)).fetchall()
+    conn.close()
+    return str(found[0])
+
+
+def test_open_trades_are_taken_up_again_after_a_crash(house: House) -> None:
+    house.until_sent(2)
+    before = house.session.desk.ledger.open_trades
+    assert len(before) == 2
+    house.restart()
+    assert house.session.desk.ledger.open_trades == before
+    assert house.session.desk.foreign_trades() == ()
+    house.check()
+    house.steps(20)
+    house.check()
+
+
+def test_a_trade_that_was_closed_by_its_stop_meanwhile_is_closed_in_our_books(tmp_path: Path) -> None:
+    fall = [bar(index, START if index < 15 else START - Decimal("0.02")) for index in range(60)]
+    house = House(tmp_path, [fall], {8: 1})
+    house.until_sent()
+    house.crash()
+    for _ in range(20):  # nobody of ours is there while the market falls
+        house.broker.inner.on_frame(house.source.pop())
+    house.begin()
+    assert house.session.desk.ledger.held == ()
+    house.check()
+    house.session.commit()
+    conn = queries.connect_readonly(house.store.path)
+    (trade,) = queries.trades(conn)
+    conn.close()
+    assert (trade.state, trade.exit_reason) == ("CLOSED", "stop loss")
+    house.close()
+
+
+def test_an_order_whose_answer_was_lost_with_the_process_is_settled_by_the_log(house: House) -> None:
+    house.broker.outcomes[1] = LOST_ANSWER
+    sent = house.until_sent()
+    assert house.session.desk.orders.untraced == (sent.client_order_id,)
+    house.broker.log_end = None
+    house.restart()
+    assert status(house, sent.client_order_id) == OrderStatus.FILLED
+    house.check()
+    house.steps(3)
+    assert [each.client_order_id for each in house.broker.submitted].count(sent.client_order_id) == 1
+
+
+def test_an_order_that_was_recorded_and_never_sent_is_given_up_and_never_sent(tmp_path: Path) -> None:
+    house = house_of(tmp_path, {8: 1})
+
+    class Killed(BaseException):
+        """The process ends here."""
+
+    def kill(_: object) -> None:
+        raise Killed
+
+    house.broker.on_submit = kill
+    with pytest.raises(Killed):
+        house.until_sent()
+    (sent,) = house.broker.submitted
+    house.broker.submitted.clear()
+    house.broker.on_submit = lambda intent: None
+    house.broker.inner.transactions_since(0)
+    house.restart()
+    desk = house.session.desk
+    assert desk.orders.untraced == (sent.client_order_id,)
+    assert desk.orders.reserved_units(sent.instrument) == abs(sent.units)
+    assert status(house, sent.client_order_id) == OrderStatus.UNRESOLVED
+    house.wait(1)
+    house.wait(GRACE_S)
+    assert status(house, sent.client_order_id) == OrderStatus.EXPIRED
+    assert desk.orders.reserved_units(sent.instrument) == 0
+    house.steps(5)
+    assert sent.client_order_id not in [each.client_order_id for each in house.broker.submitted]
+    house.close()
+
+
+def test_a_bar_is_decided_on_once_over_a_restart(house: House) -> None:
+    house.until_sent(2)
+    house.restart()
+    house.steps(10)
+    found = decided(house)
+    assert len(found) == len(set(found)) > 10
+
+
+def test_a_tripped_breaker_stays_tripped_until_a_person_releases_it(tmp_path: Path) -> None:
+    fall = [bar(index, START if index < 12 else START - Decimal("0.02")) for index in range(60)]
+    house = House(tmp_path, [fall], {8: 1}, limits=replace(LIMITS, daily_loss_pct_max=Decimal("0.1")))
+    house.until_sent()
+    house.steps(5)
+    (trip,) = house.session.desk.panel.trips
+    assert trip.breaker == "daily_loss"
+    house.restart()
+    (kept,) = house.session.desk.panel.trips
+    assert (kept.breaker, kept.value, kept.ts_ns) == (trip.breaker, trip.value, trip.ts_ns)
+    assert house.session.desk.trading_state is TradingState.REDUCING
+    assert house.command(AcknowledgeBreaker(command_id="a", breaker="daily_loss", reason="seen"))[0]
+    house.session.commit()
+    house.restart()
+    assert house.session.desk.panel.trips == ()
+    house.close()
+
+
+def test_the_days_loss_is_measured_from_where_the_day_began(house: House) -> None:
+    house.until_sent(2)
+    house.steps(3)
+    before = house.session.desk.day_start_home
+    equity = house.session.desk.equity_home
+    assert equity < before
+    house.restart()
+    assert house.session.desk.day_start_home == house.session.desk.loss_anchor_home == before
+
+
+def test_books_that_differ_from_the_brokers_refuse_the_start(house: House) -> None:
+    house.until_sent(2)
+    house.session.commit()
+    house.crash()
+    trade = house.broker.inner.holdings().trades[0]
+    house.broker.close_trade(trade.trade_id, trade.instrument)
+    house.broker.log_end = house.session.desk.ledger.last_transaction_id
+    with pytest.raises((HaltTrading, RetryLater)):
+        house.begin()
+    house.broker.log_end = None
+    house.begin()
+    house.check()
+
+
+def test_new_books_begin_with_what_the_broker_has(house: House) -> None:
+    house.until_sent(2)
+    held = {trade.trade_id for trade in house.session.desk.ledger.open_trades}
+    house.restart(new_books=True)
+    assert {trade.trade_id for trade in house.session.desk.foreign_trades()} == held
+    house.check()
+    house.restart()
+    assert {trade.trade_id for trade in house.session.desk.foreign_trades()} == held
+    house.check()
+
+
+def test_a_session_says_where_it_stands_after_a_restart(house: House) -> None:
+    house.until_sent(1)
+    house.restart()
+    house.steps(8)
+    assert house.session.desk.state is SessionState.RUNNING
