@@ -402,6 +402,11 @@ def test_status_tells_what_the_broker_holds(stand: Stand, house: Settings, capsy
     assert "HTTP 503" in capsys.readouterr().err
 
 
+def heed_interrupts() -> None:
+    """A job in the background of a shell ignores Ctrl-C, and its children do too unless told otherwise."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def end_during(stand: Stand, settings: Settings, hold: Hold, closes: int, number: int) -> tuple[int, str]:
     """Run the tool and send it a signal while its n-th close is being held; returns how it ended and what it said."""
     stand.proxy.inject(hold, method="PUT", path="/close$", skip=closes - 1)
@@ -413,6 +418,7 @@ def end_during(stand: Stand, settings: Settings, hold: Hold, closes: int, number
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_interrupts,
     )
     try:
         wait_for("the close", lambda: len([each for each in sent(stand) if "positions" in each.target]) == closes)

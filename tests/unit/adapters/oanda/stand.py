@@ -50,7 +50,7 @@ class Stand:
 
     def now_ns(self) -> int:
         """Market time, which the venue and the adapter share."""
-        return DEFAULT_START_NS + int(self.time.seconds * NS_PER_S)
+        return DEFAULT_START_NS + round(self.time.seconds * NS_PER_S)
 
     def access(self, **changes: Any) -> Access:
         """How to reach the venue through the proxy."""
