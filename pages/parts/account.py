@@ -1,14 +1,14 @@
 """I am the words about the account: whose it is, where it is held, and what becomes of open trades there.
-I may import config, the domain and snapshot.
+I may import config, redaction, the domain and snapshot.
 I must not show more of an account's id than its last four digits.
 My tests are in tests/ui/test_account.py.
 """
 
 from engine.config import Settings
 from engine.domain.command import Mode, SessionConfig
+from engine.redaction import ACCOUNT_DIGITS, last_digits
 from engine.snapshot import Snapshot
 
-DIGITS = 4
 LOOPBACK_SCHEME = "http://"
 # Modes, as the database has them, whose account outlives the session.
 OUTSIDE = frozenset(mode.value for mode in Mode if mode.sends_orders)
@@ -16,8 +16,8 @@ OUTSIDE = frozenset(mode.value for mode in Mode if mode.sends_orders)
 
 def tail(account_id: str) -> str:
     """Write an account's id with all but its last four digits hidden: •••• 7001."""
-    digits = "".join(letter for letter in account_id if letter.isdigit())
-    return f"•••• {digits[-DIGITS:]}" if len(digits) > DIGITS else "••••"
+    digits = last_digits(account_id)
+    return f"•••• {digits}" if len(account_id) > len(digits) == ACCOUNT_DIGITS else "••••"
 
 
 def host(settings: Settings) -> str:
