@@ -24,7 +24,7 @@ from engine.domain.calendar import iso_utc
 from engine.domain.command import Arming, Mode, SessionConfig, StartSession, StopSession
 from engine.domain.error import ConfigError, KeelError
 from engine.domain.event import SessionState
-from engine.domain.limits import limits_from_text, limits_named
+from engine.domain.limit_changes import limits_from_text, limits_named
 from engine.domain.market import Granularity
 from engine.node import DatabaseLock, TradingNode
 from engine.snapshot import Snapshot

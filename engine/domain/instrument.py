@@ -46,6 +46,12 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         return self.name.split("_")[1]
 
     @property
+    def currencies(self) -> tuple[str, str]:
+        """Name what is bought and sold, and what prices are in."""
+        base, priced_in = self.name.split("_")
+        return base, priced_in
+
+    @property
     def price_step(self) -> Decimal:
         """Smallest difference between two prices, in quote currency."""
         return _STEPS[self.price_decimals]

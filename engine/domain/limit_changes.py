@@ -1,0 +1,126 @@
+"""I am limits as texts and as differences: NAME=VALUE in, what a change loosens and what two sets differ in out.
+I may import decimal, error and limits.
+I must not enforce anything, nor read files.
+My tests are in tests/unit/domain/test_limit_changes.py.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import Field, replace
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+from engine.domain.error import ConfigError
+from engine.domain.limits import ANY, RiskLimits, StopMode, Tighter, limit_fields, of_key
+from engine.domain.schedule import ALWAYS
+
+_PAIR = re.compile(r"(?P<name>[a-z_]+)(\[(?P<key>[^\]]+)\])?=(?P<value>.*)")
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One value that differs between two sets of limits, as texts; name has its key in brackets where there is one."""
+
+    name: str
+    before: str
+    after: str
+    loosens: bool
+
+
+def changes(before: RiskLimits, after: RiskLimits) -> tuple[Change, ...]:
+    """Name every value that differs, in the order of the limits; nothing when the two are the same in effect."""
+    found: list[Change] = []
+    for item in limit_fields():
+        old, new = getattr(before, item.name), getattr(after, item.name)
+        if isinstance(old, Mapping):
+            # the new keys too: one that was covered by "*" may have got a value of its own
+            for key in dict.fromkeys((ANY, *sorted({*old, *new} - {ANY}))):
+                found += _change(
+                    item, f"{item.name}[{key}]" if key != ANY else item.name, of_key(old, key), of_key(new, key)
+                )
+        else:
+            found += _change(item, item.name, old, new)
+    return tuple(found)
+
+
+def loosened(before: RiskLimits, after: RiskLimits) -> tuple[str, ...]:
+    """Name every value that is less strict afterwards, or of which nobody can say that it is stricter."""
+    return tuple(each.name for each in changes(before, after) if each.loosens)
+
+
+def limits_from_text(pairs: Iterable[str], base: RiskLimits | None = None) -> RiskLimits:
+    """Make limits from NAME=VALUE or NAME[KEY]=VALUE texts on top of `base` (the defaults).
+
+    Raises ConfigError naming an unknown limit, a value that is no number, or one out of range.
+    """
+    base = base or RiskLimits()
+    known = {item.name: item for item in limit_fields()}
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        match = _matched(pair)
+        name, key, text = match["name"], match["key"], match["value"]
+        if name not in known:
+            raise ConfigError(f"Limit {name!r} is unknown; known are {', '.join(known)}.")
+        values[name] = _parsed(known[name], key, text, values.get(name, getattr(base, name)))
+    return replace(base, **values)
+
+
+def limits_named(pairs: Iterable[str]) -> tuple[str, ...]:
+    """Name the limits that such texts set, each once; raises ConfigError for another form."""
+    return tuple(dict.fromkeys(_matched(pair)["name"] for pair in pairs))
+
+
+def text_of(value: object) -> str:
+    """Write one value of a limit as limits_from_text reads it."""
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def _change(item: "Field[Any]", name: str, old: Any, new: Any) -> list[Change]:
+    if old == new:
+        return []
+    return [Change(name=name, before=text_of(old), after=text_of(new), loosens=_loosens(item, old, new))]
+
+
+def _loosens(item: "Field[Any]", old: Any, new: Any) -> bool:
+    tighter = item.metadata["tighter"]
+    if tighter is Tighter.HIGHER:
+        return bool(new < old)
+    if tighter is Tighter.LOWER:
+        if item.metadata.get("zero_is_off") and 0 in (old, new):
+            return bool(new == 0)
+        return bool(new > old)
+    return old != ALWAYS  # hours where there were none are stricter; of other words nobody can say
+
+
+def _matched(pair: str) -> re.Match[str]:
+    match = _PAIR.fullmatch(pair)
+    if not match:
+        raise ConfigError(f"Limit {pair!r} is not of the form NAME=VALUE or NAME[INSTRUMENT]=VALUE.")
+    return match
+
+
+def _parsed(item: "Field[Any]", key: str | None, text: str, present: object) -> object:
+    if isinstance(present, Mapping):
+        return {**present, key or ANY: _one(item, text, next(iter(present.values())))}
+    if key:
+        raise ConfigError(f"Limit {item.name} is the same for every instrument; {item.name}[{key}] is not possible.")
+    return _one(item, text, present)
+
+
+def _one(item: "Field[Any]", text: str, present: object) -> object:
+    if isinstance(present, StopMode):
+        if text not in tuple(StopMode):
+            raise ConfigError(f"{item.name} is {text!r}; it must be one of {', '.join(StopMode)}.")
+        return StopMode(text)
+    if isinstance(present, str):
+        return text
+    try:
+        number = Decimal(text)
+    except InvalidOperation as error:
+        raise ConfigError(f"{item.name} is {text!r}; it must be a number.") from error
+    if not isinstance(present, int):
+        return number
+    if number.is_finite() and number == number.to_integral_value() and abs(number) < 10**9:
+        return int(number)
+    raise ConfigError(f"{item.name} is {text}; it must be a whole number.")
