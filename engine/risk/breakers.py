@@ -1,4 +1,4 @@
-"""I am the circuit breakers: each watches the account, trips once and stays tripped until a person releases it.
+"""I am the circuit breakers: each watches one thing, trips once and stays tripped until a person releases it.
 I may import the domain.
 I must not change the trading state; the session asks me and does.
 My tests are in tests/unit/risk/test_breakers.py.
@@ -13,91 +13,178 @@ import msgspec
 from engine.domain.limits import RiskLimits
 
 HUNDRED = Decimal(100)
+ZERO = Decimal(0)
+LOCK = "repeated_entries"
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a breaker may look at; amounts in home currency, open P/L included in equity."""
+    """What a breaker may look at; amounts in home currency, open P/L included in equity.
+
+    data_age_s is the age of the newest quote while the market is open, None while it is closed or not known.
+    model_faults are those among the newest answers of the model, errors the broker's of the last five minutes.
+    """
 
     ts_ns: int
     equity_home: Decimal
     day_start_home: Decimal
     peak_home: Decimal
     limits: RiskLimits
+    losses_in_row: int = 0
+    model_faults: int = 0
+    errors: int = 0
+    data_age_s: Decimal | None = None
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What a breaker measures now, in percent, and its limit."""
+    """What a breaker measures now and its limit, both in `unit`; a limit of 0 means that the breaker is off."""
 
-    value_pct: Decimal
-    limit_pct: Decimal
+    measured: Decimal
+    most: Decimal
+    unit: str
 
     @property
     def over(self) -> bool:
         """Say whether the limit is reached."""
-        return self.value_pct >= self.limit_pct
+        return self.most > 0 and self.measured >= self.most
 
     @property
     def value(self) -> str:
         """What is measured, as a person reads it."""
-        return f"{self.value_pct:.2f} %"
+        return f"{self.measured:.2f} %" if self.unit == "%" else f"{self.measured:f} {self.unit}"
 
     @property
     def limit(self) -> str:
         """The limit, as a person reads it."""
-        return f"{self.limit_pct} %"
+        return f"{self.most} {self.unit}" if self.most > 0 else "off"
+
+    @property
+    def used_pct(self) -> Decimal:
+        """How much of the limit is used, in percent; 0 while it is off."""
+        return self.measured / self.most * HUNDRED if self.most > 0 else ZERO
 
 
 class Trip(msgspec.Struct, frozen=True, kw_only=True):
-    """A breaker that has latched, what it measured at that moment, and that in a few words."""
+    """A breaker that has latched, what it measured at that moment, and that in a few words.
+
+    instrument names the only one that waits for a person; empty when every entry does.
+    """
 
     breaker: str
     ts_ns: int
     value: str
     limit: str
     cause: str
+    instrument: str = ""
 
 
 class Breaker(Protocol):
-    """One watch on the account."""
+    """One watch; a daily one is also released when the next trading day begins."""
 
     name: str
+    daily: bool
 
     def read(self, view: AccountView) -> Reading:
         """Measure; latching is done by the panel."""
         ...
 
-    def anchor_home(self, view: AccountView) -> Decimal:
-        """The equity that the loss is measured from; at or above it there is nothing to measure."""
+    def calm(self, view: AccountView) -> bool:
+        """Say whether there is nothing to measure, which is the case most of the time and quickly told."""
         ...
 
 
 class DailyLoss:
-    """Loss since the trading day began (17:00 New York), in percent of the equity it began with."""
+    """Loss since the trading day began, in percent of the equity it began with."""
 
     name = "daily_loss"
+    daily = True
 
     def read(self, view: AccountView) -> Reading:
-        return Reading(
-            value_pct=_fall_pct(view.day_start_home, view.equity_home), limit_pct=view.limits.daily_loss_pct_max
-        )
+        fallen = _fall_pct(view.day_start_home, view.equity_home)
+        return Reading(measured=fallen, most=view.limits.daily_loss_pct_max, unit="%")
 
-    def anchor_home(self, view: AccountView) -> Decimal:
-        return view.day_start_home
+    def calm(self, view: AccountView) -> bool:
+        return 0 < view.day_start_home <= view.equity_home
 
 
 class SessionDrawdown:
     """Fall from the session's highest equity, in percent of it."""
 
     name = "drawdown"
+    daily = False
 
     def read(self, view: AccountView) -> Reading:
-        return Reading(value_pct=_fall_pct(view.peak_home, view.equity_home), limit_pct=view.limits.drawdown_pct_max)
+        fallen = _fall_pct(view.peak_home, view.equity_home)
+        return Reading(measured=fallen, most=view.limits.drawdown_pct_max, unit="%")
 
-    def anchor_home(self, view: AccountView) -> Decimal:
-        return view.peak_home
+    def calm(self, view: AccountView) -> bool:
+        return 0 < view.peak_home <= view.equity_home
 
 
-DEFAULT_BREAKERS: tuple[Breaker, ...] = (DailyLoss(), SessionDrawdown())
+class LossStreak:
+    """Losing trades in a row, over all instruments."""
+
+    name = "loss_streak"
+    daily = True
+
+    def read(self, view: AccountView) -> Reading:
+        return Reading(measured=Decimal(view.losses_in_row), most=Decimal(view.limits.loss_streak_max), unit="trades")
+
+    def calm(self, view: AccountView) -> bool:
+        return view.losses_in_row == 0
+
+
+class ModelFaults:
+    """Answers of the model that were none, among its newest in one instrument."""
+
+    name = "model_faults"
+    daily = False
+
+    def read(self, view: AccountView) -> Reading:
+        return Reading(measured=Decimal(view.model_faults), most=Decimal(view.limits.model_faults_max), unit="faults")
+
+    def calm(self, view: AccountView) -> bool:
+        return view.model_faults == 0
+
+
+class DataAge:
+    """Age of the newest quote of all, while the market is open."""
+
+    name = "data_age"
+    daily = False
+
+    def read(self, view: AccountView) -> Reading:
+        return Reading(measured=view.data_age_s or ZERO, most=view.limits.data_age_s_max, unit="s")
+
+    def calm(self, view: AccountView) -> bool:
+        return not view.data_age_s
+
+
+class BrokerErrors:
+    """Outages that began, and orders that failed or were refused, within five minutes."""
+
+    name = "broker_errors"
+    daily = False
+
+    def read(self, view: AccountView) -> Reading:
+        return Reading(measured=Decimal(view.errors), most=Decimal(view.limits.broker_errors_max), unit="errors")
+
+    def calm(self, view: AccountView) -> bool:
+        return view.errors == 0
+
+
+DEFAULT_BREAKERS: tuple[Breaker, ...] = (
+    DailyLoss(),
+    SessionDrawdown(),
+    LossStreak(),
+    ModelFaults(),
+    DataAge(),
+    BrokerErrors(),
+)
+
+
+def lock_name(instrument: str) -> str:
+    """Name the latch of one instrument that was entered to one side too often."""
+    return f"{LOCK} {instrument}"
 
 
 class BreakerPanel:
@@ -111,7 +198,7 @@ class BreakerPanel:
         """Measure every untripped breaker and latch those at or over their limit; returns the new trips."""
         fresh = []
         for breaker in self.breakers:
-            if breaker.name in self._trips or 0 < breaker.anchor_home(view) <= view.equity_home:
+            if breaker.calm(view) or breaker.name in self._trips:
                 continue
             reading = breaker.read(view)
             if reading.over:
@@ -131,14 +218,23 @@ class BreakerPanel:
         """Unlatch; False when it was not tripped."""
         return self._trips.pop(name, None) is not None
 
+    def is_daily(self, name: str) -> bool:
+        """Say whether a breaker ends with the trading day, and forbids to loosen limits for the rest of it."""
+        return any(breaker.name == name and breaker.daily for breaker in self.breakers)
+
+    @property
+    def daily_trips(self) -> tuple[Trip, ...]:
+        """Latched breakers that end with the trading day."""
+        return tuple(trip for trip in self._trips.values() if self.is_daily(trip.breaker))
+
     @property
     def tripped(self) -> bool:
-        """Say whether any breaker is latched."""
-        return bool(self._trips)
+        """Say whether anything is latched that keeps every entry from leaving."""
+        return bool(self._trips) and any(not trip.instrument for trip in self._trips.values())
 
     @property
     def trips(self) -> tuple[Trip, ...]:
-        """Every latched breaker, in the order they tripped."""
+        """Everything latched, in the order in which it was."""
         return tuple(self._trips.values())
 
     def trip_of(self, name: str) -> Trip | None:
@@ -154,4 +250,4 @@ def _trip(name: str, ts_ns: int, reading: Reading) -> Trip:
 def _fall_pct(start: Decimal, now: Decimal) -> Decimal:
     if start <= 0:
         return HUNDRED  # nothing was left to begin with: never calm
-    return (start - now) / start * HUNDRED if now < start else Decimal(0)
+    return (start - now) / start * HUNDRED if now < start else ZERO

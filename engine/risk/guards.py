@@ -1,0 +1,57 @@
+"""I am the medians that guards compare with: how wide the spread and how long the bars of an instrument usually are.
+I may import the domain.
+I must not judge; rules compare.
+My tests are in tests/unit/risk/test_guards.py.
+"""
+
+from collections import deque
+from statistics import median
+
+import msgspec
+
+from engine.domain.market import Bar
+
+BARS_NEEDED = 20
+
+
+class Usual(msgspec.Struct, frozen=True, kw_only=True):
+    """What is usual in an instrument, in quote currency; None while fewer than BARS_NEEDED bars are known.
+
+    last_mid is the middle of the newest close, None while there is none.
+    """
+
+    spread: float | None
+    true_range: float | None
+    last_mid: float | None
+    bars: int
+
+
+NOTHING_KNOWN = Usual(spread=None, true_range=None, last_mid=None, bars=0)
+
+
+class GuardWindow:
+    """Spreads at the close and true ranges of the newest bars of one instrument, middle prices."""
+
+    __slots__ = ("_close", "_ranges", "_spreads")
+
+    def __init__(self, length: int) -> None:
+        self._spreads: deque[float] = deque(maxlen=length)
+        self._ranges: deque[float] = deque(maxlen=length)
+        self._close: float | None = None
+
+    def append(self, bar: Bar) -> None:
+        """Take in the next closed bar."""
+        bid, ask = float(bar.bid_close), float(bar.ask_close)
+        high = (float(bar.bid_high) + float(bar.ask_high)) / 2
+        low = (float(bar.bid_low) + float(bar.ask_low)) / 2
+        before = self._close
+        self._spreads.append(ask - bid)
+        self._ranges.append(high - low if before is None else max(high, before) - min(low, before))
+        self._close = (bid + ask) / 2
+
+    def usual(self) -> Usual:
+        """Say what is usual as of the newest bar."""
+        count = len(self._spreads)
+        if count < BARS_NEEDED:
+            return Usual(spread=None, true_range=None, last_mid=self._close, bars=count)
+        return Usual(spread=median(self._spreads), true_range=median(self._ranges), last_mid=self._close, bars=count)
