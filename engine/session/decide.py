@@ -17,20 +17,25 @@ from engine.session.desk import Desk
 from engine.sizing import EntryPlan, plan_entry
 
 ZERO = Decimal(0)
+CENT = Decimal("0.01")
 DIRECTIONS = (-1, 0, 1)
 NOTHING = Prediction(direction=0, confidence=0.0)
 NO_QUOTE = Gate(name="quote", value="none", limit="a bid and an ask", passed=False)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that a decision asks for, and what it loses at its stop in home currency."""
+    """An order that a decision asks for, and what it loses at its stop in home currency.
+
+    closing is the order of a reversal that has to have closed the position before the other one may leave.
+    """
 
     intent: OrderIntent
     risk_home: Decimal
+    closing: OrderIntent | None = None
 
 
 def decide(desk: Desk, bar: Bar, prediction: Prediction | PredictionFault) -> tuple[Decision, Wanted | None]:
-    """Judge one closed bar: exactly one decision, and at most one order."""
+    """Judge one closed bar: exactly one decision and at most one entry, behind a closing order in a reversal."""
     held = desk.ledger.units(bar.instrument)
     if isinstance(prediction, PredictionFault):
         return _decision(desk, bar, NOTHING, Action.FAULT, prediction.reason), None
@@ -55,26 +60,53 @@ def _enter(desk: Desk, bar: Bar, prediction: Prediction, held: Decimal) -> tuple
         return _decision(desk, bar, prediction, Action.DENIED, "blocked by quote", (NO_QUOTE,)), None
     if foreign := _foreign(desk, bar.instrument):
         return _decision(desk, bar, prediction, Action.DENIED, f"blocked by {foreign.name}", (foreign,)), None
-    if blocked := _unpriced(desk) or _naked(desk, bar.instrument):
+    if blocked := _unpriced(desk):
         return _refused(desk, bar, prediction, held, (blocked,))
     plan = plan_entry(
         direction=prediction.direction,
         quote=quote,
         instrument=desk.instruments[bar.instrument],
         limits=desk.limits,
-        equity_home=desk.equity_home,
+        equity_home=_equity_after_closing(desk, bar.instrument, quote) if held else desk.equity_home,
         window=desk.windows[bar.instrument],
         currency=desk.currency,
     )
     if plan.units == 0:
         return _refused(desk, bar, prediction, held, (_size_gate(desk, plan, quote, bar.instrument),))
-    intent = _entry_intent(desk, bar, plan, held)
-    gates = assess(intent, risk_view(desk, bar.instrument, plan.risk_home))
+    closing = exit_intent(desk, bar.instrument, -held, OrderReason.EXIT, bar.close_ts_ns) if held else None
+    intent = _entry_intent(desk, bar, plan)
+    # an entry leaves when nothing is held in its instrument, so that it is judged as if it were so already
+    view = msgspec.structs.replace(risk_view(desk, bar.instrument, plan.risk_home), position_units=ZERO)
+    gates = assess(intent, view)
     if not all(gate.passed for gate in gates):
         return _refused(desk, bar, prediction, held, gates)
-    action = Action.REVERSE if held else Action.ENTER
-    decision = _decision(desk, bar, prediction, action, "all gates passed", gates, intent)
-    return decision, Wanted(intent=intent, risk_home=plan.risk_home)
+    action, reason = (Action.REVERSE, "all gates passed; closes first") if held else (Action.ENTER, "all gates passed")
+    decision = _decision(desk, bar, prediction, action, reason, gates, intent)
+    return decision, Wanted(intent=intent, risk_home=plan.risk_home, closing=closing)
+
+
+def obstacle(desk: Desk, wanted: Wanted) -> str:
+    """Say why the entry of a reversal may not follow its closing order; empty when it may.
+
+    Asked of the books as the broker's log has left them: what the close has cost counts, and what it did not close.
+    """
+    name = wanted.intent.instrument
+    if name in desk.ledger.held or desk.orders.reserved_units(name):
+        return f"the position in {name} is not closed"
+    blocked = _unpriced(desk)
+    gates = (blocked,) if blocked else assess(wanted.intent, risk_view(desk, name, wanted.risk_home))
+    return "; ".join(f"{gate.name}: {gate.value}, limit {gate.limit}" for gate in gates if not gate.passed)
+
+
+def _equity_after_closing(desk: Desk, instrument: str, quote: Quote) -> Decimal:
+    """Equity when the position is closed as far off the quote as an entry may be, and its result was converted.
+
+    An entry that is sized by the equity of before would be too large by its gates once the close has cost anything.
+    """
+    position = desk.ledger.position(instrument, quote)
+    slip = max(desk.limits.slippage_pips_max * desk.instruments[instrument].pip_size, quote.spread)
+    conversion = abs(position.unrealized_pl_home) * (quote.loss_rate / quote.home_rate - 1)
+    return desk.equity_home - abs(position.units) * slip * quote.loss_rate - conversion - CENT
 
 
 def _foreign(desk: Desk, instrument: str) -> Gate | None:
@@ -84,12 +116,6 @@ def _foreign(desk: Desk, instrument: str) -> Gate | None:
         return None
     value = f"trade {foreign[0].trade_id} was not opened by Keel"
     return Gate(name="foreign_trade", value=value, limit="adopted or closed", passed=False)
-
-
-def _naked(desk: Desk, instrument: str) -> Gate | None:
-    """A trade without a stop may be closed by us at any moment: a reversal on top would open its size as well."""
-    bare = [trade.trade_id for trade in desk.ledger.trades_of(instrument) if trade.stop_loss is None]
-    return Gate(name="naked", value=f"trade {bare[0]} has none", limit="a stop-loss", passed=False) if bare else None
 
 
 def _unpriced(desk: Desk) -> Gate | None:
@@ -138,12 +164,11 @@ def exit_intent(desk: Desk, instrument: str, units: Decimal, reason: OrderReason
     )
 
 
-def _entry_intent(desk: Desk, bar: Bar, plan: EntryPlan, held: Decimal) -> OrderIntent:
-    """One order closes what is held on the other side and opens the plan: the account nets."""
+def _entry_intent(desk: Desk, bar: Bar, plan: EntryPlan) -> OrderIntent:
     return OrderIntent(
         client_order_id=client_order_id(desk.run_id, bar.instrument, bar.close_ts_ns, desk.next_order_number()),
         instrument=bar.instrument,
-        units=plan.units - held,
+        units=plan.units,
         created_ns=desk.now_ns,
         reason=OrderReason.SIGNAL,
         price_bound=plan.price_bound,

@@ -60,10 +60,7 @@ class Dispatcher:
     def send(self, intent: OrderIntent, risk_home: Decimal, command_id: str | None = None) -> None:
         """Commit the intent, then send it unless the latch is set; flattening goes through a set latch."""
         desk = self._desk
-        desk.orders.initialize(intent)
-        self._journal.append(
-            OrderInitialized(ts_ns=desk.now_ns, intent=intent, risk_home=risk_home, command_id=command_id)
-        )
+        self._initialize(intent, risk_home, command_id)
         self._journal.commit()
         halted = self._kill.engaged()
         if halted and intent.reason is not OrderReason.FLATTEN:
@@ -80,6 +77,11 @@ class Dispatcher:
             self._update(intent.client_order_id, OrderStatus.UNRESOLVED, outcome.reason)
         else:
             self.sync()
+
+    def deny(self, intent: OrderIntent, risk_home: Decimal, why: str) -> None:
+        """Record an order that was decided on and is not sent, where the operator looks for it."""
+        self._initialize(intent, risk_home)
+        self._update(intent.client_order_id, OrderStatus.DENIED, why)
 
     def doubt(self, order_id: str, why: str) -> None:
         """Take an order that an earlier run left unfinished for one that may or may not have reached the broker."""
@@ -110,6 +112,12 @@ class Dispatcher:
             is_part = self._desk.orders.status_of(order_id) is OrderStatus.PARTIALLY_FILLED
             text = f"{'the rest is ' * is_part}not in the broker's log {GRACE_S} s after it was sent"
             self._update(order_id, OrderStatus.EXPIRED, text)
+
+    def _initialize(self, intent: OrderIntent, risk_home: Decimal, command_id: str | None = None) -> None:
+        self._desk.orders.initialize(intent)
+        self._journal.append(
+            OrderInitialized(ts_ns=self._desk.now_ns, intent=intent, risk_home=risk_home, command_id=command_id)
+        )
 
     def _read(self, *, afresh: bool = False) -> Sequence[Transaction]:
         self.trouble = ""

@@ -12,7 +12,6 @@ from decimal import Decimal
 
 from engine.domain.account import Account
 from engine.domain.command import Command, SessionConfig
-from engine.domain.decision import Action, Decision
 from engine.domain.error import Bug, ConfigError, HaltTrading, RetryLater
 from engine.domain.event import (
     DayBegan,
@@ -34,7 +33,7 @@ from engine.ports import Broker, Clock, Journal, KillSwitch, MarketData, Opening
 from engine.risk.rules import FUTURE_S_MAX
 from engine.session.audit import Auditor
 from engine.session.commands import CommandDesk
-from engine.session.decide import Wanted, decide, pass_over
+from engine.session.decide import Wanted, decide, obstacle, pass_over
 from engine.session.desk import BARS_SHOWN, Desk
 from engine.session.dispatch import Dispatcher, record_trip
 from engine.session.protection import Guardian
@@ -354,34 +353,39 @@ class TradingSession:
         if desk.state not in _TRADING or desk.was_decided(bar):
             return
         desk.bars_seen += 1
-        decision, wanted = pass_over(desk, bar) if is_stale else self._judge(bar, window)
+        if is_stale:
+            decision, wanted = pass_over(desk, bar)
+        else:
+            decision, wanted = decide(desk, bar, self._parts.predictor.predict(window))
         desk.decisions_made += 1
         desk.decisions.append(decision)
         desk.entries_denied += bool(decision.gates and decision.blocking)
         self._journal.append(DecisionMade(ts_ns=desk.now_ns, decision=decision))
         if wanted is not None:
-            self._dispatcher.send(wanted.intent, wanted.risk_home)
-            self._note_trouble()
-            if desk.mark():
-                self._watch()
+            self._send(wanted)
 
-    def _judge(self, bar: Bar, window: BarWindow) -> tuple[Decision, Wanted | None]:
-        """Ask the model and decide; a reversal is decided again if the books turn out to be behind the broker's.
+    def _send(self, wanted: Wanted) -> None:
+        """Send what was decided; the entry of a reversal only when the books say that its closing order has closed.
 
-        Its order is for what is held and for what is wanted: were the held part closed by its stop a moment ago, the
-        whole order would open.
+        It is never made up for: not later, for its bar is over, and not after a restart, for its bar was decided on.
         """
-        desk, prediction = self._desk, self._parts.predictor.predict(window)
-        found = decide(desk, bar, prediction)
-        if found[0].action is not Action.REVERSE:
-            return found
-        before = desk.ledger.last_transaction_id
-        self._dispatcher.sync(afresh=True)
-        if desk.ledger.last_transaction_id == before and not self._dispatcher.trouble:
-            return found
+        desk = self._desk
+        if wanted.closing is not None:
+            self._dispatcher.send(wanted.closing, Decimal(0))
+            desk.now_ns = max(desk.now_ns, self._clock.now_ns())  # the quote has grown older meanwhile
+            self._look_again()
+            if why := obstacle(desk, wanted):
+                desk.entries_denied += 1
+                self._dispatcher.deny(wanted.intent, wanted.risk_home, why)
+                return
+        self._dispatcher.send(wanted.intent, wanted.risk_home)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """An order may have moved the account, and the log that was read behind it may have told of anything."""
         self._note_trouble()
-        self._mark()
-        return decide(desk, bar, prediction)
+        if self._mark():
+            self._watch()
 
 
 def _newest_ns(bars: Sequence[Bar]) -> dict[str, int]:
