@@ -19,7 +19,7 @@ ZERO = Decimal(0)
 class EntryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """An entry as sized: units signed (0: too small to trade), prices in quote currency, risk in home currency.
 
-    risk_home is what is lost from the expected fill price to the stop.
+    risk_home is what is lost from the expected fill price to the stop, loss_per_unit_home of one unit.
     """
 
     units: Decimal
@@ -28,6 +28,7 @@ class EntryPlan(msgspec.Struct, frozen=True, kw_only=True):
     price_bound: Decimal | None
     stop_distance: Decimal
     risk_home: Decimal
+    loss_per_unit_home: Decimal
 
 
 def stop_distance(limits: RiskLimits, instrument: Instrument, window: BarWindow) -> Decimal:
@@ -60,16 +61,17 @@ def plan_entry(
 ) -> EntryPlan:
     """Size an entry in `direction` (+1 buys, -1 sells) so that the stop costs at most the risk per trade.
 
-    Fixed fractional sizing: units = equity x risk % / (distance x rate of a loss), rounded down and cut to the position
-    cap and to the broker's maximum. Stop and target are rounded toward the entry price, the bound toward a better
-    price.
+    Fixed fractional sizing: units = equity x risk % / (distance x rate of a loss), rounded down and cut to the caps of
+    the position's units and value and to the broker's maximum. Stop and target are rounded toward the entry price, the
+    bound toward a better price.
     """
     entry = quote.ask if direction > 0 else quote.bid
     stop = _toward_entry(instrument, entry - direction * stop_distance(limits, instrument, window), direction)
     distance = abs(entry - stop)
     budget = equity_home * limits.risk_per_trade_pct / 100
     rate = _rate_at(stop, quote, instrument, currency)
-    size = _size(budget, distance * rate, instrument, limits)
+    most = min(_units_cap(instrument, limits), _value_cap(quote, equity_home, limits))
+    size = _size(budget, distance * rate, instrument, most)
     return EntryPlan(
         units=direction * size,
         stop_loss=stop,
@@ -77,6 +79,7 @@ def plan_entry(
         price_bound=_bound(direction, entry, limits, instrument),
         stop_distance=distance,
         risk_home=size * distance * rate,
+        loss_per_unit_home=distance * rate,
     )
 
 
@@ -91,11 +94,20 @@ def _rate_at(stop: Decimal, quote: Quote, instrument: Instrument, currency: str)
     return quote.loss_rate * quote.mid / stop
 
 
-def _size(budget_home: Decimal, loss_per_unit_home: Decimal, instrument: Instrument, limits: RiskLimits) -> Decimal:
+def _units_cap(instrument: Instrument, limits: RiskLimits) -> Decimal:
+    return min(limits.units_cap(instrument.name), instrument.units_max)
+
+
+def _value_cap(quote: Quote, equity_home: Decimal, limits: RiskLimits) -> Decimal:
+    """Units that are worth what one position may be worth at most."""
+    unit_home = quote.mid * quote.home_rate
+    return equity_home * limits.value_cap_pct(quote.instrument) / 100 / unit_home if unit_home > 0 else ZERO
+
+
+def _size(budget_home: Decimal, loss_per_unit_home: Decimal, instrument: Instrument, most: Decimal) -> Decimal:
     if budget_home <= 0 or loss_per_unit_home <= 0:
         return ZERO
-    most = min(budget_home / loss_per_unit_home, limits.units_cap(instrument.name), instrument.units_max)
-    units = instrument.round_units_down(most)
+    units = instrument.round_units_down(min(budget_home / loss_per_unit_home, most))
     return units if units >= instrument.units_min else ZERO
 
 

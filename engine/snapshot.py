@@ -13,7 +13,7 @@ import msgspec.structs
 
 from engine.domain.account import EquityPoint, Trade
 from engine.domain.command import SessionConfig
-from engine.domain.decision import Decision
+from engine.domain.decision import Decision, Gate
 from engine.domain.event import Claim, SessionState, TradingState
 from engine.domain.instrument import Instrument
 from engine.domain.limits import RiskLimits
@@ -78,6 +78,30 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     accepted: bool
     detail: str
     ts_ns: int
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """What would become of an entry that somebody asked about: its size, prices and gates; nothing was sent.
+
+    units are signed, 0 when there is no size; prices in quote currency, risk_home what the stop would cost.
+    """
+
+    command_id: str
+    ts_ns: int
+    instrument: str
+    direction: int
+    units: Decimal
+    entry_price: Decimal | None
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
+    price_bound: Decimal | None
+    risk_home: Decimal
+    gates: tuple[Gate, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Say whether nothing stands in its way."""
+        return bool(self.gates) and all(gate.passed for gate in self.gates)
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):

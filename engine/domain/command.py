@@ -15,11 +15,15 @@ import msgspec
 from engine.domain.error import ConfigError
 from engine.domain.limits import RiskLimits
 from engine.domain.market import Granularity
+from engine.domain.schedule import NewsEvent
 
 CAPITAL_MIN, CAPITAL_MAX = Decimal(100), Decimal(1_000_000_000)
 CAPITAL_STEP = Decimal("0.0001")
 DURATION_S_MAX = 3_650 * 86_400
 SPEED_MIN, SPEED_MAX = 0.1, 86_400.0
+NEWS_MAX = 5_000
+# What a person types to make limits less strict.
+LOOSEN = "LOOSEN LIMITS"
 
 
 class Mode(StrEnum):
@@ -47,8 +51,8 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     capital_home is the opening balance of the simulated account in `currency`; speed multiplies market time
     (None: as fast as it goes); duration_s is market time (None: until stopped or out of data); bars are
-    (instrument or "", path) pairs of recorded bar files (replay only). Raises ConfigError for the first value
-    that is out of range.
+    (instrument or "", path) pairs of recorded bar files (replay only); news is the operator's
+    calendar. Raises ConfigError for the first value that is out of range.
     """
 
     mode: Mode = Mode.SANDBOX
@@ -63,6 +67,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     warmup_timeout_s: int = 60
     bars: tuple[tuple[str, str], ...] = ()
     limits: RiskLimits = msgspec.field(default_factory=RiskLimits)
+    news: tuple[NewsEvent, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.capital_home.is_finite() or not CAPITAL_MIN <= self.capital_home <= CAPITAL_MAX:
@@ -79,6 +84,8 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(f"Warm-up timeout is {self.warmup_timeout_s} s; it must be more than 0.")
         if len(set(self.instruments)) != len(self.instruments):
             raise ConfigError(f"Instruments {', '.join(self.instruments)} name one instrument twice.")
+        if len(self.news) > NEWS_MAX:
+            raise ConfigError(f"The news calendar has {len(self.news)} events; at most {NEWS_MAX} are allowed.")
 
 
 class Arming(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,11 +161,36 @@ class ClosePosition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UpdateRiskLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Replace the limits of the running session; refused from a stale page."""
+    """Replace the limits of the running session; refused from a stale page.
+
+    What makes a limit less strict needs LOOSEN as confirmation, and is refused for the rest of a trading day in which a
+    daily breaker has tripped.
+    """
 
     command_id: str
     limits: RiskLimits
     expected_revision: int | None = None
+    confirmation: str = ""
+
+
+class SetNews(msgspec.Struct, frozen=True, kw_only=True):
+    """Replace the calendar of news of the running session."""
+
+    command_id: str
+    news: tuple[NewsEvent, ...]
+
+
+class TryOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask whether an entry would pass now, gate by gate; nothing is sent.
+
+    direction is +1 or -1; units are unsigned, None sizes the entry as a signal of this confidence would be.
+    """
+
+    command_id: str
+    instrument: str
+    direction: int
+    units: Decimal | None = None
+    confidence: float = 1.0
 
 
 class AcknowledgeBreaker(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,4 +213,6 @@ Command = (
     | ClosePosition
     | UpdateRiskLimits
     | AcknowledgeBreaker
+    | SetNews
+    | TryOrder
 )

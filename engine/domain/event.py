@@ -15,6 +15,7 @@ from engine.domain.command import SessionConfig
 from engine.domain.decision import Decision
 from engine.domain.limits import RiskLimits
 from engine.domain.order import OrderIntent, OrderStatus
+from engine.domain.schedule import NewsEvent
 from engine.domain.transaction import (
     DailyFinancing,
     Fill,
@@ -211,13 +212,14 @@ class BrokerNoted(msgspec.Struct, frozen=True, kw_only=True):
     other: OtherTransaction
 
 
-class BreakerTripped(msgspec.Struct, frozen=True, kw_only=True):
-    """A breaker latched; it stays until acknowledged."""
+class BreakerTripped(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A breaker latched; it stays until acknowledged. instrument names the only one that waits for it, "" all."""
 
     ts_ns: int
     breaker: str
     value: str
     limit: str
+    instrument: str = ""
 
 
 class BreakerReleased(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,11 +239,23 @@ class TradingStateChanged(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class LimitsChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """The limits of the running session were replaced."""
+class LimitsChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The limits of the running session were replaced; loosened names those that are less strict than before.
+
+    revision counts the sets of limits of a run; 0 is the one that it began with.
+    """
 
     ts_ns: int
     limits: RiskLimits
+    revision: int = 0
+    loosened: tuple[str, ...] = ()
+
+
+class NewsSet(msgspec.Struct, frozen=True, kw_only=True):
+    """The calendar of news of the running session was replaced."""
+
+    ts_ns: int
+    news: tuple[NewsEvent, ...]
 
 
 class CommandAccepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -310,6 +324,7 @@ Event = (
     | BreakerReleased
     | TradingStateChanged
     | LimitsChanged
+    | NewsSet
     | CommandAccepted
     | CommandRefused
     | Faulted

@@ -20,6 +20,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """One tradeable instrument.
 
     pip_size and prices are in quote currency, units in base currency; margin_rate is a fraction (0.02 = 50:1).
+    financing_long and financing_short are yearly rates of holding, as fractions of value: negative is paid.
     The fields follow OANDA v20's Instrument (pipLocation, displayPrecision, tradeUnitsPrecision).
     """
 
@@ -30,6 +31,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     units_min: Decimal
     units_max: Decimal
     margin_rate: Decimal
+    financing_long: Decimal = Decimal(0)
+    financing_short: Decimal = Decimal(0)
 
     def __post_init__(self) -> None:
         if not NAME_PATTERN.fullmatch(self.name):

@@ -135,7 +135,7 @@ class RiskLimits:
         by_hand=True, keys=_INSTRUMENT,
     )  # fmt: skip
     position_pct_max: Mapping[str, Decimal] = _limit(
-        {ANY: Decimal(300)}, ("1", "3000"), _EQUITY, "Position value", "Most value per instrument, either side.",
+        {ANY: Decimal(500)}, ("1", "3000"), _EQUITY, "Position value", "Most value per instrument, either side.",
         keys=_INSTRUMENT,
     )  # fmt: skip
     positions_max: int = _limit(

@@ -127,13 +127,13 @@ class Conduct:
         """Median time for which closed trades were held; a day while none was closed."""
         return int(median(self._held_ns)) if self._held_ns else NIGHT_UNKNOWN_NS
 
-    def decided(self, instrument: str, bar_ts_ns: int, side: int) -> None:
-        """Note the bar and side of an entry that was decided on."""
-        self._bars[instrument] = (bar_ts_ns, side)
+    def decided(self, intent: OrderIntent) -> None:
+        """Note the bar and side of an entry that is about to be made."""
+        self._bars[intent.instrument] = _bar_and_side(intent)
 
-    def was_decided(self, instrument: str, bar_ts_ns: int, side: int) -> bool:
-        """Say whether an entry to this side was decided on at this bar already."""
-        return self._bars.get(instrument) == (bar_ts_ns, side)
+    def was_decided(self, intent: OrderIntent) -> bool:
+        """Say whether an entry to this side was made at this bar already."""
+        return self._bars.get(intent.instrument) == _bar_and_side(intent)
 
     def looked_at(self, instrument: str) -> None:
         """Begin to count repeated entries anew: a person has looked."""
@@ -152,6 +152,11 @@ class Conduct:
     def forgive_errors(self) -> None:
         """Begin to count errors anew."""
         self._errors_ns.clear()
+
+
+def _bar_and_side(intent: OrderIntent) -> tuple[int, int]:
+    """When the bar ended that led to an order, which its id tells, and whether it buys."""
+    return int(intent.client_order_id.split("-")[2]), 1 if intent.units > 0 else -1
 
 
 def _within(moments: deque[int], since_ns: int) -> int:

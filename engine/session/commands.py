@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.domain.calendar import iso_utc
-from engine.domain.command import Command
+from engine.domain.command import LOOSEN, Command
 from engine.domain.event import (
     BreakerReleased,
     Claim,
@@ -18,14 +18,17 @@ from engine.domain.event import (
     CommandRefused,
     LimitsChanged,
     LiveArmed,
+    NewsSet,
     SessionState,
     TradeClaimed,
 )
+from engine.domain.limit_changes import Change, changes
+from engine.domain.limits import Effect, limit_fields
 from engine.domain.market import NS_PER_S
 from engine.domain.order import OrderReason
 from engine.ports import Journal, KillSwitch
 from engine.session.audit import Auditor
-from engine.session.decide import exit_intent
+from engine.session.decide import exit_intent, preview
 from engine.session.desk import Desk
 from engine.session.dispatch import Dispatcher
 from engine.session.protection import Guardian
@@ -74,6 +77,8 @@ class CommandDesk:
             "ClosePosition": self._close,
             "UpdateRiskLimits": self._update_limits,
             "AcknowledgeBreaker": self._acknowledge,
+            "SetNews": self._set_news,
+            "TryOrder": self._try,
         }
 
     def handle(self, command: Command) -> None:
@@ -243,12 +248,48 @@ class CommandDesk:
 
     def _update_limits(self, command: Any) -> str:
         self._refuse_stale(command.expected_revision)
-        if command.limits.atr_period != self._desk.limits.atr_period:
-            raise Refusal("the ATR period sets the look-back and cannot change while a session runs")
-        self._desk.limits = command.limits
-        self._desk.decisive_revision = self._desk.revision + 1
-        self._journal.append(LimitsChanged(ts_ns=self._desk.now_ns, limits=command.limits))
-        return "limits are in force from now on"
+        desk = self._desk
+        changed = changes(desk.limits, command.limits)
+        if not changed:
+            return "nothing changes"
+        _refuse_fixed(changed)
+        looser = tuple(each.name for each in changed if each.loosens)
+        self._refuse_loosening(looser, command.confirmation)
+        desk.change_limits(command.limits)
+        desk.decisive_revision = desk.revision + 1
+        self._journal.append(
+            LimitsChanged(ts_ns=desk.now_ns, limits=command.limits, revision=desk.limits_revision, loosened=looser)
+        )
+        told = ", ".join(f"{each.name} from {each.before} to {each.after}" for each in changed)
+        return f"limits are in force from now on (revision {desk.limits_revision}): {told}"
+
+    def _refuse_loosening(self, looser: tuple[str, ...], confirmation: str) -> None:
+        """What makes a limit less strict wants to be typed, and waits for the next day once one was lost on purpose."""
+        if not looser:
+            return
+        names, until_ns = ", ".join(looser), self._desk.no_loosening_until_ns
+        if self._desk.now_ns < until_ns:
+            raise Refusal(no_loosening(names, until_ns))
+        if confirmation != LOOSEN:
+            raise Refusal(f"{names} would be less strict; type {LOOSEN} to confirm that")
+
+    def _set_news(self, command: Any) -> str:
+        desk = self._desk
+        desk.hours = desk.hours.changed(desk.limits, command.news)
+        self._journal.append(NewsSet(ts_ns=desk.now_ns, news=desk.hours.news))
+        return f"the news calendar has {len(desk.hours.news)} event(s) from now on"
+
+    def _try(self, command: Any) -> str:
+        desk = self._desk
+        if command.instrument not in desk.instruments:
+            raise Refusal(f"{command.instrument} is not traded in this session")
+        if command.direction not in (-1, 1) or not 0 <= command.confidence <= 1:
+            raise Refusal("an entry is asked about with direction 1 or -1 and a confidence from 0 to 1")
+        if command.units is not None and not 0 < command.units <= desk.instruments[command.instrument].units_max:
+            raise Refusal(f"{command.units} units cannot be ordered in {command.instrument}")
+        found = desk.preview = preview(desk, command)
+        failed = ", ".join(gate.name for gate in found.gates if not gate.passed)
+        return f"it would be blocked by {failed}" if failed else "it would pass every gate"
 
     def _acknowledge(self, command: Any) -> str:
         desk = self._desk
@@ -266,9 +307,24 @@ class CommandDesk:
             )
         )
         measures = any(breaker.name == command.breaker for breaker in desk.panel.breakers)
-        return f"breaker {command.breaker} released{'; it measures from the present equity' if measures else ''}"
+        return f"breaker {command.breaker} released{'; it measures anew from now on' if measures else ''}"
 
     def _refuse_stale(self, expected_revision: int | None) -> None:
         """A page that shows an older trading state must not act on it."""
         if expected_revision is not None and expected_revision < self._desk.decisive_revision:
             raise Refusal("the page was out of date: the state changed after it was drawn; look again")
+
+
+def no_loosening(names: str, until_ns: int) -> str:
+    """Say why limits cannot be made less strict now; the same sentence at every door."""
+    return (
+        f"{names} would be less strict; a daily breaker has tripped, so limits can only be made stricter until "
+        f"{iso_utc(until_ns)}"
+    )
+
+
+def _refuse_fixed(changed: tuple[Change, ...]) -> None:
+    fixed = {item.name for item in limit_fields() if item.metadata["effect"] is Effect.SESSION}
+    found = [each.name for each in changed if each.name in fixed]
+    if found:
+        raise Refusal(f"{', '.join(found)} cannot change while a session runs; it takes effect in the next session")

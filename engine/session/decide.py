@@ -8,13 +8,18 @@ from decimal import Decimal
 
 import msgspec
 
+from engine.domain.command import TryOrder
 from engine.domain.decision import Action, Decision, Gate, Prediction, PredictionFault
 from engine.domain.event import TradingState
 from engine.domain.market import Bar, Quote
 from engine.domain.order import OrderIntent, OrderReason, client_order_id
-from engine.risk.rules import QuoteAgeRule, QuoteRule, RiskView, assess
+from engine.risk.price_rules import QuoteAgeRule, QuoteRule
+from engine.risk.rule_view import RiskView
+from engine.risk.rules import assess
 from engine.session.desk import Desk
+from engine.session.surroundings import risk_view
 from engine.sizing import EntryPlan, plan_entry
+from engine.snapshot import Preview
 
 ZERO = Decimal(0)
 CENT = Decimal("0.01")
@@ -31,6 +36,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     intent: OrderIntent
     risk_home: Decimal
+    confidence: float = 1.0
     closing: OrderIntent | None = None
 
 
@@ -62,27 +68,84 @@ def _enter(desk: Desk, bar: Bar, prediction: Prediction, held: Decimal) -> tuple
         return _decision(desk, bar, prediction, Action.DENIED, f"blocked by {foreign.name}", (foreign,)), None
     if blocked := _unpriced(desk):
         return _refused(desk, bar, prediction, held, (blocked,))
-    plan = plan_entry(
-        direction=prediction.direction,
-        quote=quote,
-        instrument=desk.instruments[bar.instrument],
-        limits=desk.limits,
-        equity_home=_equity_after_closing(desk, bar.instrument, quote) if held else desk.equity_home,
-        window=desk.windows[bar.instrument],
-        currency=desk.currency,
-    )
+    plan = _planned(desk, bar.instrument, prediction.direction, quote)
     if plan.units == 0:
         return _refused(desk, bar, prediction, held, (_size_gate(desk, plan, quote, bar.instrument),))
     closing = exit_intent(desk, bar.instrument, -held, OrderReason.EXIT, bar.close_ts_ns) if held else None
-    intent = _entry_intent(desk, bar, plan)
-    # an entry leaves when nothing is held in its instrument, so that it is judged as if it were so already
-    view = msgspec.structs.replace(risk_view(desk, bar.instrument, plan.risk_home), position_units=ZERO)
-    gates = assess(intent, view)
+    intent = _entry_intent(desk, bar, plan, desk.next_order_number())
+    gates = assess(intent, _view_when_flat(desk, intent, plan.risk_home, prediction.confidence))
     if not all(gate.passed for gate in gates):
         return _refused(desk, bar, prediction, held, gates)
     action, reason = (Action.REVERSE, "all gates passed; closes first") if held else (Action.ENTER, "all gates passed")
     decision = _decision(desk, bar, prediction, action, reason, gates, intent)
-    return decision, Wanted(intent=intent, risk_home=plan.risk_home, closing=closing)
+    wanted = Wanted(intent=intent, risk_home=plan.risk_home, confidence=prediction.confidence, closing=closing)
+    return decision, wanted
+
+
+def preview(desk: Desk, asked: TryOrder) -> Preview:
+    """Judge an entry that nobody has decided on, as it would be judged now; of the given size, or as a signal is sized.
+
+    A position on the other side counts as closed, as it would be before the entry leaves.
+    """
+    name, direction = asked.instrument, asked.direction
+    quote, bars = desk.quotes.get(name), desk.bars.get(name)
+    blocked = _foreign(desk, name) or _unpriced(desk) or _not_ready(desk, name)
+    if quote is None or not bars or blocked:
+        return _previewed(desk, asked, None, (blocked or NO_QUOTE,))
+    plan = _planned(desk, name, direction, quote)
+    if asked.units is not None:
+        risk_home = asked.units * plan.loss_per_unit_home
+        plan = msgspec.structs.replace(plan, units=direction * asked.units, risk_home=risk_home)
+    if plan.units == 0:
+        return _previewed(desk, asked, plan, (_size_gate(desk, plan, quote, name),))
+    intent = _entry_intent(desk, bars[-1], plan, 0)
+    held = desk.ledger.units(name)
+    judge = risk_view if held and (held > 0) == (direction > 0) else _view_when_flat
+    return _previewed(desk, asked, plan, assess(intent, judge(desk, intent, plan.risk_home, asked.confidence)))
+
+
+def _previewed(desk: Desk, asked: TryOrder, plan: EntryPlan | None, gates: tuple[Gate, ...]) -> Preview:
+    quote, direction = desk.quotes.get(asked.instrument), asked.direction
+    return Preview(
+        command_id=asked.command_id,
+        ts_ns=desk.now_ns,
+        instrument=asked.instrument,
+        direction=direction,
+        units=plan.units if plan else ZERO,
+        entry_price=None if quote is None else quote.ask if direction > 0 else quote.bid,
+        stop_loss=plan.stop_loss if plan else None,
+        take_profit=plan.take_profit if plan else None,
+        price_bound=plan.price_bound if plan else None,
+        risk_home=plan.risk_home if plan else ZERO,
+        gates=gates,
+    )
+
+
+def _not_ready(desk: Desk, instrument: str) -> Gate | None:
+    window = desk.windows[instrument]
+    if window.full:
+        return None
+    return Gate(name="warm_up", value=f"{len(window)} bars", limit=f"{window.capacity} bars", passed=False)
+
+
+def _planned(desk: Desk, instrument: str, direction: int, quote: Quote) -> EntryPlan:
+    """Size an entry; what is held on the other side is closed before it leaves."""
+    held = desk.ledger.units(instrument)
+    is_reversal = bool(held) and (held > 0) != (direction > 0)
+    return plan_entry(
+        direction=direction,
+        quote=quote,
+        instrument=desk.instruments[instrument],
+        limits=desk.limits,
+        equity_home=_equity_after_closing(desk, instrument, quote) if is_reversal else desk.equity_home,
+        window=desk.windows[instrument],
+        currency=desk.currency,
+    )
+
+
+def _view_when_flat(desk: Desk, intent: OrderIntent, risk_home: Decimal, confidence: float) -> RiskView:
+    """An entry leaves when nothing is held in its instrument, so that it is judged as if it were so already."""
+    return msgspec.structs.replace(risk_view(desk, intent, risk_home, confidence), position_units=ZERO)
 
 
 def obstacle(desk: Desk, wanted: Wanted) -> str:
@@ -94,7 +157,11 @@ def obstacle(desk: Desk, wanted: Wanted) -> str:
     if name in desk.ledger.held or desk.orders.reserved_units(name):
         return f"the position in {name} is not closed"
     blocked = _unpriced(desk)
-    gates = (blocked,) if blocked else assess(wanted.intent, risk_view(desk, name, wanted.risk_home))
+    gates = (
+        (blocked,)
+        if blocked
+        else assess(wanted.intent, risk_view(desk, wanted.intent, wanted.risk_home, wanted.confidence))
+    )
     return "; ".join(f"{gate.name}: {gate.value}, limit {gate.limit}" for gate in gates if not gate.passed)
 
 
@@ -143,7 +210,7 @@ def _refused(
 
 def may_exit(desk: Desk, intent: OrderIntent) -> bool:
     """Say whether an order that lowers exposure may leave: not when halted, on a bad quote or on top of another."""
-    view = risk_view(desk, intent.instrument, ZERO)
+    view = risk_view(desk, intent, ZERO)
     return (
         view.trading_state is not TradingState.HALTED
         and view.reserved_units == 0
@@ -164,9 +231,9 @@ def exit_intent(desk: Desk, instrument: str, units: Decimal, reason: OrderReason
     )
 
 
-def _entry_intent(desk: Desk, bar: Bar, plan: EntryPlan) -> OrderIntent:
+def _entry_intent(desk: Desk, bar: Bar, plan: EntryPlan, number: int) -> OrderIntent:
     return OrderIntent(
-        client_order_id=client_order_id(desk.run_id, bar.instrument, bar.close_ts_ns, desk.next_order_number()),
+        client_order_id=client_order_id(desk.run_id, bar.instrument, bar.close_ts_ns, number),
         instrument=bar.instrument,
         units=plan.units,
         created_ns=desk.now_ns,
@@ -175,41 +242,6 @@ def _entry_intent(desk: Desk, bar: Bar, plan: EntryPlan) -> OrderIntent:
         stop_loss=plan.stop_loss,
         take_profit=plan.take_profit,
     )
-
-
-def risk_view(desk: Desk, instrument: str, risk_home: Decimal) -> RiskView:
-    """Collect what rules look at for one intent."""
-    others = {*desk.ledger.held, *(order.intent.instrument for order in desk.orders.open_orders)} - {instrument}
-    return RiskView(
-        now_ns=desk.now_ns,
-        limits=desk.limits,
-        instrument=desk.instruments[instrument],
-        quote=desk.quotes[instrument],
-        trading_state=desk.trading_state,
-        state_reason=desk.state_reason,
-        equity_home=desk.equity_home,
-        position_units=desk.ledger.units(instrument),
-        reserved_units=desk.orders.reserved_units(instrument),
-        exposure_others_home=ZERO if desk.unpriced else _exposure_of_others(desk, instrument),
-        positions_others=len(others),
-        last_entry_ns=desk.last_entry_ns.get(instrument),
-        risk_home=risk_home,
-    )
-
-
-def _exposure_of_others(desk: Desk, besides: str) -> Decimal:
-    return desk.ledger.exposure_home(desk.quotes, besides=besides) + _reserved(desk, besides)
-
-
-def _reserved(desk: Desk, besides: str) -> Decimal:
-    """Size of what unfinished orders in other instruments may still add, in home currency."""
-    total = ZERO
-    for order in desk.orders.open_orders:
-        name = order.intent.instrument
-        if name != besides and name in desk.quotes:
-            quote = desk.quotes[name]
-            total += abs(order.intent.units - order.filled_units) * quote.mid * quote.home_rate
-    return total
 
 
 def _size_gate(desk: Desk, plan: EntryPlan, quote: Quote, instrument: str) -> Gate:

@@ -10,18 +10,22 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from engine.domain.account import EquityPoint, Trade
-from engine.domain.calendar import next_rollover_ns
 from engine.domain.command import SessionConfig
 from engine.domain.decision import Decision
 from engine.domain.event import Claim, SessionState, TradingState
 from engine.domain.instrument import Instrument
 from engine.domain.limits import RiskLimits
 from engine.domain.market import NS_PER_S, Bar, Quote
+from engine.domain.schedule import DayStart
+from engine.domain.transaction import Fill, Transaction
 from engine.domain.window import BarWindow
 from engine.execution import OrderBook
 from engine.ledger import Ledger
-from engine.risk.breakers import AccountView, BreakerPanel
-from engine.snapshot import Counts, Verdict
+from engine.risk.breakers import LOCK, AccountView, BreakerPanel, lock_name
+from engine.risk.conduct import Conduct
+from engine.risk.guards import GuardWindow
+from engine.risk.hours import Hours
+from engine.snapshot import Counts, Preview, Verdict
 
 ZERO = Decimal(0)
 HUNDRED = Decimal(100)
@@ -71,13 +75,16 @@ class Desk:
     ledger: Ledger = field(default_factory=Ledger)
     orders: OrderBook = field(default_factory=OrderBook)
     panel: BreakerPanel = field(default_factory=BreakerPanel)
+    conduct: Conduct = field(default_factory=Conduct)
+    guards: dict[str, GuardWindow] = field(default_factory=dict)
+    hours: Hours = field(init=False)
+    day: DayStart = field(init=False)
     quotes: dict[str, Quote] = field(default_factory=dict)
     windows: dict[str, BarWindow] = field(default_factory=dict)
     bars: dict[str, deque[Bar]] = field(default_factory=dict)
     decisions: deque[Decision] = field(default_factory=lambda: deque(maxlen=100))
     verdicts: deque[Verdict] = field(default_factory=lambda: deque(maxlen=30))
     curve: EquityCurve = field(default_factory=EquityCurve)
-    last_entry_ns: dict[str, int] = field(default_factory=dict)
     state: SessionState = SessionState.WARMING_UP
     reason: str = ""
     paused: bool = False
@@ -101,7 +108,32 @@ class Desk:
     entries_denied: int = 0
     revision: int = 0
     decisive_revision: int = 0
+    limits_revision: int = 0
+    limits_before: RiskLimits | None = None
+    no_loosening_until_ns: int = 0
+    preview: Preview | None = None
     _order_number: int = 0
+
+    def __post_init__(self) -> None:
+        self.hours = Hours(self.limits, self.config.news)
+        self.day = DayStart.parse(self.limits.trading_day)
+        self.guards = {name: GuardWindow(self.limits.guard_bars) for name in self.windows}
+
+    def change_limits(self, limits: RiskLimits) -> None:
+        """Judge by other limits from now on."""
+        self.limits = limits
+        self.limits_revision += 1
+        self.hours = self.hours.changed(limits)
+
+    def book(self, transaction: Transaction) -> None:
+        """Take one of the broker's transactions into the books; raises HaltTrading when it does not fit them."""
+        if isinstance(transaction, Fill):
+            self.conduct.filled(transaction, self.ledger.trades_of(transaction.instrument))
+        self.ledger.apply(transaction)
+
+    def forbid_loosening(self, trip_ns: int) -> None:
+        """A daily breaker has tripped: for the rest of that trading day limits are only made stricter."""
+        self.no_loosening_until_ns = max(self.no_loosening_until_ns, self.day.next_ns(trip_ns))
 
     def open_books(self, equity_home: Decimal) -> None:
         """Start counting from this equity; a day that runs already keeps its beginning."""
@@ -109,7 +141,7 @@ class Desk:
         self.fall_anchor_home = max(self.fall_anchor_home, equity_home)
         if self.now_ns >= self.day_end_ns:
             self.day_start_home = self.loss_anchor_home = equity_home
-            self.day_end_ns = next_rollover_ns(self.now_ns)
+            self.day_end_ns = self.day.next_ns(self.now_ns)
 
     def next_order_number(self) -> int:
         """Number of the next order of this run, from 1."""
@@ -131,7 +163,7 @@ class Desk:
         if self.halt_reason:
             return self.halt_reason
         if self.panel.tripped:
-            return ", ".join(f"breaker {trip.breaker}" for trip in self.panel.trips)
+            return ", ".join(f"breaker {trip.breaker}" for trip in self.panel.trips if not trip.instrument)
         if self.state is SessionState.DEGRADED:
             return self.reason
         if self.disarmed:
@@ -170,6 +202,7 @@ class Desk:
         """Empty an instrument's look-back buffer, to fill it again from its history."""
         self.windows[instrument] = BarWindow(instrument, self.windows[instrument].capacity)
         self.bars[instrument].clear()
+        self.guards[instrument] = GuardWindow(self.limits.guard_bars)
 
     @property
     def finished(self) -> bool:
@@ -180,13 +213,27 @@ class Desk:
         """Add a closed bar to the look-back buffer and to what pages show."""
         self.windows[bar.instrument].append(bar)
         self.bars[bar.instrument].append(bar)
+        self.guards[bar.instrument].append(bar)
 
     def reanchor(self, breaker: str) -> None:
-        """Let a released breaker measure from the present equity, else it would trip again at once."""
+        """Let a released breaker measure anew, from the present equity or from nothing; else it would trip at once."""
         if breaker == "daily_loss":
             self.loss_anchor_home = self.equity_home
         elif breaker == "drawdown":
             self.fall_anchor_home = self.equity_home
+        elif breaker == "loss_streak":
+            self.conduct.forgive_losses()
+        elif breaker == "model_faults":
+            self.conduct.forgive_faults()
+        elif breaker == "broker_errors":
+            self.conduct.forgive_errors()
+        elif breaker.startswith(f"{LOCK} "):
+            self.conduct.looked_at(breaker.removeprefix(f"{LOCK} "))
+
+    def lock_of(self, instrument: str) -> str:
+        """Say why an instrument waits for a person; empty when it does not."""
+        trip = self.panel.trip_of(lock_name(instrument))
+        return trip.cause if trip else ""
 
     def counts(self) -> Counts:
         """Totals of the run so far."""
@@ -213,7 +260,7 @@ class Desk:
         new_day = self.now_ns >= self.day_end_ns
         if new_day:
             self.day_start_home = self.loss_anchor_home = self.equity_home
-            self.day_end_ns = next_rollover_ns(self.now_ns)
+            self.day_end_ns = self.day.next_ns(self.now_ns)
         if equity == self.equity_home:
             return new_day
         self.equity_home = equity
@@ -237,4 +284,17 @@ class Desk:
             day_start_home=self.loss_anchor_home,
             peak_home=self.fall_anchor_home,
             limits=self.limits,
+            losses_in_row=self.conduct.losses_in_row,
+            model_faults=self.conduct.model_faults,
+            errors=self.conduct.errors(self.now_ns),
+            data_age_s=self.data_age_s,
         )
+
+    @property
+    def data_age_s(self) -> Decimal | None:
+        """Age of the newest quote of the session's instruments; None while none of them can be traded."""
+        quotes = [self.quotes[name] for name in self.instruments if name in self.quotes]
+        if not any(quote.tradeable for quote in quotes):
+            return None
+        age_ns = self.now_ns - max(quote.ts_ns for quote in quotes)
+        return max(Decimal(age_ns) / NS_PER_S, ZERO)

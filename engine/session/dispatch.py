@@ -35,7 +35,7 @@ from engine.domain.transaction import (
     Transaction,
 )
 from engine.ports import Broker, Journal, KillSwitch, NotSent, Unresolved
-from engine.risk.breakers import Trip
+from engine.risk.breakers import Trip, lock_name
 from engine.session.desk import Desk
 
 log = logging.getLogger("engine.session")
@@ -67,16 +67,18 @@ class Dispatcher:
             self._update(intent.client_order_id, OrderStatus.DENIED, halted)
             return
         desk.orders.move(intent.client_order_id, OrderStatus.SUBMITTED, desk.now_ns)
-        if intent.reason is OrderReason.SIGNAL:
-            desk.last_entry_ns[intent.instrument] = desk.now_ns
+        desk.conduct.ordered(intent, desk.now_ns, _expected(desk, intent))
         self._tell("sending order %s: %s %s", intent.client_order_id, intent.units, intent.instrument)
         outcome = self._broker.submit(intent)
-        if isinstance(outcome, NotSent):
-            self._update(intent.client_order_id, OrderStatus.REJECTED, outcome.reason)
-        elif isinstance(outcome, Unresolved):
-            self._update(intent.client_order_id, OrderStatus.UNRESOLVED, outcome.reason)
+        if isinstance(outcome, NotSent | Unresolved):
+            is_sure = isinstance(outcome, NotSent)
+            desk.conduct.failed(desk.now_ns)
+            status = OrderStatus.REJECTED if is_sure else OrderStatus.UNRESOLVED
+            self._update(intent.client_order_id, status, outcome.reason)
         else:
             self.sync()
+        if intent.reason is OrderReason.SIGNAL:
+            self._lock_if_repeated(intent)
 
     def deny(self, intent: OrderIntent, risk_home: Decimal, why: str) -> None:
         """Record an order that was decided on and is not sent, where the operator looks for it."""
@@ -119,12 +121,28 @@ class Dispatcher:
             OrderInitialized(ts_ns=self._desk.now_ns, intent=intent, risk_home=risk_home, command_id=command_id)
         )
 
+    def _lock_if_repeated(self, intent: OrderIntent) -> None:
+        """Let an instrument wait for a person that was entered to one side as often in a row as is allowed."""
+        desk, name = self._desk, intent.instrument
+        most, last = desk.limits.repeated_entries_max, desk.conduct.last_entry(name)
+        if last is None or last.in_a_row < most:
+            return
+        value = f"{last.in_a_row} entries {'long' if last.side > 0 else 'short'} in a row"
+        cause = f"{value} in {name}, and nobody has looked"
+        trip = Trip(
+            breaker=lock_name(name), ts_ns=desk.now_ns, value=value, limit=str(most), cause=cause, instrument=name
+        )
+        if desk.panel.latch(trip):
+            record_trip(self._journal, trip)
+
     def _read(self, *, afresh: bool = False) -> Sequence[Transaction]:
-        self.trouble = ""
+        before, self.trouble = self.trouble, ""
         try:
             found = self._broker.transactions_since(self._desk.ledger.last_transaction_id, afresh=afresh)
         except RetryLater as error:
             self.trouble = str(error)
+            if not before:  # an outage counts once, however often it is met
+                self._desk.conduct.failed(self._desk.now_ns)
             return ()
         return self._following(found) if found else ()
 
@@ -149,12 +167,14 @@ class Dispatcher:
         is_late = isinstance(transaction, Fill) and desk.orders.gave_up(transaction.client_order_id)
         # recorded before it is judged: what the broker did is a fact, even when our books refuse it
         self._journal.append(_event(desk.now_ns, transaction))
-        desk.ledger.apply(transaction)
+        desk.book(transaction)
         self._refuse_another_keel(transaction)
         desk.orders.apply(transaction)
         if isinstance(transaction, OrderCanceled | OrderRejected) and transaction.client_order_id:
             kind = type(transaction).__name__
             self._tell("%s %s: %s", kind, transaction.client_order_id, transaction.reason)
+            if isinstance(transaction, OrderRejected):
+                desk.conduct.failed(desk.now_ns)
         if isinstance(transaction, Fill):
             desk.fills_seen += 1
             self._tell_fill(transaction)
@@ -199,9 +219,19 @@ class Dispatcher:
 
 def record_trip(journal: Journal, trip: Trip) -> None:
     """Journal a breaker that has just latched, durable at once, and say so in the log."""
-    journal.append(BreakerTripped(ts_ns=trip.ts_ns, breaker=trip.breaker, value=trip.value, limit=trip.limit))
+    journal.append(
+        BreakerTripped(
+            ts_ns=trip.ts_ns, breaker=trip.breaker, value=trip.value, limit=trip.limit, instrument=trip.instrument
+        )
+    )
     journal.commit()
     log.warning("breaker %s tripped: %s", trip.breaker, trip.cause, extra={"subsystem": "risk"})
+
+
+def _expected(desk: Desk, intent: OrderIntent) -> Decimal | None:
+    """The price that the quote promises an order."""
+    quote = desk.quotes.get(intent.instrument)
+    return None if quote is None else quote.ask if intent.units > 0 else quote.bid
 
 
 def pace_of(config: SessionConfig) -> float:

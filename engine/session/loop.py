@@ -12,8 +12,10 @@ from decimal import Decimal
 
 from engine.domain.account import Account
 from engine.domain.command import Command, SessionConfig
+from engine.domain.decision import Action
 from engine.domain.error import Bug, ConfigError, HaltTrading, RetryLater
 from engine.domain.event import (
+    BreakerReleased,
     DayBegan,
     DecisionMade,
     Faulted,
@@ -30,7 +32,7 @@ from engine.domain.instrument import Instrument
 from engine.domain.market import NS_PER_S, Bar, Quote
 from engine.domain.window import BarWindow
 from engine.ports import Broker, Clock, Journal, KillSwitch, MarketData, Opening, Past, Predictor
-from engine.risk.rules import FUTURE_S_MAX
+from engine.risk.price_rules import FUTURE_S_MAX
 from engine.session.audit import Auditor
 from engine.session.commands import CommandDesk
 from engine.session.decide import Wanted, decide, obstacle, pass_over
@@ -44,6 +46,7 @@ from engine.snapshot import Snapshot
 
 log = logging.getLogger("engine.session")
 RETRY_NS = NS_PER_S
+NEW_DAY = "a new trading day has begun"
 _TRADING = (SessionState.RUNNING, SessionState.DEGRADED)
 
 
@@ -91,6 +94,7 @@ class TradingSession:
         self._judged_home = Decimal(0)
         self._watched: frozenset[str] = frozenset(parts.config.instruments)
         self._is_kept = False
+        self._is_outside = not parts.config.mode.is_simulated
         duration_s = parts.config.duration_s
         self._end_ns = desk.now_ns + duration_s * NS_PER_S if duration_s else None
         self._begin(account)
@@ -120,7 +124,7 @@ class TradingSession:
         moved = self._mark()
         for command in commands:
             self._commands.handle(command)
-        if moved or commands or desk.equity_home != self._judged_home:
+        if moved or commands or desk.equity_home != self._judged_home or desk.conduct.stirred or self._is_outside:
             self._watch()
         self._note_trading_state()
         if desk.flattening:
@@ -269,17 +273,31 @@ class TradingSession:
         desk = self._desk
         day_end_ns = desk.day_end_ns
         desk.open_books(equity_home)
-        if self._is_kept and desk.day_end_ns != day_end_ns:
-            self._journal.append(DayBegan(ts_ns=desk.now_ns, equity_home=desk.day_start_home))
+        if desk.day_end_ns != day_end_ns:
+            self._begin_day()
 
     def _mark(self) -> bool:
         """Value what is open; note when a trading day began."""
         desk = self._desk
         day_end_ns = desk.day_end_ns
         moved = desk.mark()
-        if self._is_kept and desk.day_end_ns != day_end_ns:
-            self._journal.append(DayBegan(ts_ns=desk.now_ns, equity_home=desk.day_start_home))
+        if desk.day_end_ns != day_end_ns:
+            self._begin_day()
         return moved
+
+    def _begin_day(self) -> None:
+        """A trading day begins: what was tripped for the last one is released."""
+        desk = self._desk
+        if self._is_kept:
+            self._journal.append(DayBegan(ts_ns=desk.now_ns, equity_home=desk.day_start_home))
+        for trip in desk.panel.daily_trips:
+            desk.panel.release(trip.breaker)
+            desk.reanchor(trip.breaker)
+            self._journal.append(
+                BreakerReleased(
+                    ts_ns=desk.now_ns, breaker=trip.breaker, reason=NEW_DAY, equity_home=desk.day_start_home
+                )
+            )
 
     def _watch_what_is_held(self) -> None:
         """Follow prices of what is held and not traded, else nobody knows what it is worth."""
@@ -294,6 +312,8 @@ class TradingSession:
         try:
             items = self._market_data.poll(desk.now_ns)
         except RetryLater as error:
+            if not self._trouble:
+                desk.conduct.failed(desk.now_ns)
             self._trouble = str(error)
             return bars
         self._trouble = ""
@@ -322,8 +342,11 @@ class TradingSession:
         """Let the breakers look at the account; the guard's own orders may have moved it behind the last look."""
         desk = self._desk
         self._judged_home = desk.equity_home
+        desk.conduct.stirred = False
         for trip in desk.panel.update(desk.account_view()):
             record_trip(self._journal, trip)
+            if desk.panel.is_daily(trip.breaker):
+                desk.forbid_loosening(trip.ts_ns)
 
     def _note_trading_state(self) -> None:
         """Journal a change of what may leave."""
@@ -356,7 +379,9 @@ class TradingSession:
         if is_stale:
             decision, wanted = pass_over(desk, bar)
         else:
-            decision, wanted = decide(desk, bar, self._parts.predictor.predict(window))
+            prediction = self._parts.predictor.predict(window)
+            decision, wanted = decide(desk, bar, prediction)
+            desk.conduct.answered(bar.instrument, is_fault=decision.action is Action.FAULT)
         desk.decisions_made += 1
         desk.decisions.append(decision)
         desk.entries_denied += bool(decision.gates and decision.blocking)
@@ -378,6 +403,7 @@ class TradingSession:
                 desk.entries_denied += 1
                 self._dispatcher.deny(wanted.intent, wanted.risk_home, why)
                 return
+        desk.conduct.decided(wanted.intent)
         self._dispatcher.send(wanted.intent, wanted.risk_home)
         self._look_again()
 

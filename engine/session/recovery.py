@@ -7,7 +7,6 @@ My tests are in tests/unit/session/test_recovery.py.
 from collections.abc import Callable
 from typing import Any
 
-from engine.domain.calendar import next_rollover_ns
 from engine.domain.error import HaltTrading
 from engine.domain.event import (
     BreakerReleased,
@@ -20,6 +19,7 @@ from engine.domain.event import (
     Event,
     FinancingCharged,
     FundsMoved,
+    LimitsChanged,
     OrderFilled,
     OrderInitialized,
     OrderUpdated,
@@ -28,7 +28,7 @@ from engine.domain.event import (
     TradeClaimed,
     TradeFound,
 )
-from engine.domain.order import OrderReason, OrderStatus
+from engine.domain.order import OrderStatus
 from engine.domain.transaction import Transaction
 from engine.ports import Past
 from engine.risk.breakers import Trip
@@ -49,7 +49,7 @@ def rebuild(desk: Desk, past: Past) -> tuple[str, ...]:
     desk.decided.update(past.decided)
     for order in desk.orders.open_orders:
         if order.status is OrderStatus.INITIALIZED:
-            desk.orders.move(order.intent.client_order_id, OrderStatus.SUBMITTED, desk.now_ns)
+            _sent(desk, order.intent.client_order_id, desk.now_ns)
     desk.ledger.begin_run()
     desk.orders.begin_run()
     return tuple(order.intent.client_order_id for order in desk.orders.open_orders)
@@ -57,6 +57,7 @@ def rebuild(desk: Desk, past: Past) -> tuple[str, ...]:
 
 def _started(desk: Desk, event: SessionStarted) -> None:
     ledger = desk.ledger
+    desk.limits_before = event.config.limits
     desk.fall_anchor_home = max(desk.fall_anchor_home, event.opening_balance_home)
     if event.continues is None:
         ledger.begin(event.opening_balance_home, event.opening_transaction_id)
@@ -80,7 +81,7 @@ def _claimed(desk: Desk, event: TradeClaimed) -> None:
 
 
 def _day(desk: Desk, event: DayBegan) -> None:
-    desk.day_end_ns = next_rollover_ns(event.ts_ns)
+    desk.day_end_ns = desk.day.next_ns(event.ts_ns)
     desk.day_start_home = desk.loss_anchor_home = event.equity_home
     desk.fall_anchor_home = max(desk.fall_anchor_home, event.equity_home)
 
@@ -92,8 +93,6 @@ def _stopped(desk: Desk, _: SessionStopped) -> None:
 
 def _initialized(desk: Desk, event: OrderInitialized) -> None:
     desk.orders.initialize(event.intent)
-    if event.intent.reason is OrderReason.SIGNAL:
-        desk.last_entry_ns[event.intent.instrument] = event.ts_ns
 
 
 def _updated(desk: Desk, event: OrderUpdated) -> None:
@@ -104,7 +103,18 @@ def _updated(desk: Desk, event: OrderUpdated) -> None:
 
 def _tripped(desk: Desk, event: BreakerTripped) -> None:
     cause = f"{event.value}, limit {event.limit}, before the restart"
-    desk.panel.latch(Trip(breaker=event.breaker, ts_ns=event.ts_ns, value=event.value, limit=event.limit, cause=cause))
+    desk.panel.latch(
+        Trip(
+            breaker=event.breaker,
+            ts_ns=event.ts_ns,
+            value=event.value,
+            limit=event.limit,
+            cause=cause,
+            instrument=event.instrument,
+        )
+    )
+    if desk.panel.is_daily(event.breaker):
+        desk.forbid_loosening(event.ts_ns)
 
 
 def _released(desk: Desk, event: BreakerReleased) -> None:
@@ -114,17 +124,21 @@ def _released(desk: Desk, event: BreakerReleased) -> None:
         desk.reanchor(event.breaker)
 
 
+def _limited(desk: Desk, event: LimitsChanged) -> None:
+    desk.limits_before = event.limits
+
+
 def _booked(desk: Desk, event: Any) -> None:
     transaction: Transaction = getattr(event, _TRANSACTIONS[type(event)])
     _sent(desk, getattr(transaction, "client_order_id", None), event.ts_ns)
-    desk.ledger.apply(transaction)
+    desk.book(transaction)
     desk.orders.apply(transaction)
 
 
 def _sent(desk: Desk, client_order_id: str | None, ts_ns: int) -> None:
     """What the broker, or we ourselves, said of an order means that it had left; no event of its own tells that."""
     if client_order_id is not None and desk.orders.status_of(client_order_id) is OrderStatus.INITIALIZED:
-        desk.orders.move(client_order_id, OrderStatus.SUBMITTED, ts_ns)
+        desk.conduct.ordered(desk.orders.move(client_order_id, OrderStatus.SUBMITTED, ts_ns).intent, ts_ns)
 
 
 _TRANSACTIONS: dict[type[Event], str] = {
@@ -146,5 +160,6 @@ _HANDLERS: dict[type[Event], Callable[[Desk, Any], None]] = {
     OrderUpdated: _updated,
     BreakerTripped: _tripped,
     BreakerReleased: _released,
+    LimitsChanged: _limited,
     **dict.fromkeys(_TRANSACTIONS, _booked),
 }

@@ -133,7 +133,7 @@ def _breaker(desk: Desk, breaker: Breaker) -> BreakerView:
         name=breaker.name,
         value=reading.value,
         limit=reading.limit,
-        used_pct=float(reading.value_pct / reading.limit_pct * HUNDRED),
+        used_pct=float(reading.used_pct),
         tripped_ns=trip.ts_ns if trip else None,
         cause=trip.cause if trip else "",
     )

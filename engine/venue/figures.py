@@ -11,6 +11,7 @@ from typing import Any
 from engine.adapters.sim.book import Order, SideTotals, Trade
 from engine.adapters.sim.conversion import CONVERSION_CHARGE, ONE
 from engine.adapters.sim.exchange import Exchange
+from engine.adapters.sim.hours import DAYS_CHARGED
 from engine.adapters.sim.margin import closeout_figures, margin_home
 from engine.adapters.sim.ticket import OrderKind
 from engine.domain.instrument import Instrument
@@ -19,6 +20,7 @@ from engine.venue.rendering import LIQUIDITY, Renderer
 from engine.venue.text import MONEY, Dates, factor, money, plain, price, share
 
 Row = dict[str, Any]
+_DAYS_OF_WEEK = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
 ZERO = Decimal(0)
 
 
@@ -256,5 +258,13 @@ class Figures:
             "maximumOrderUnits": plain(instrument.units_max),
             "marginRate": plain(instrument.margin_rate),
             "guaranteedStopLossOrderMode": "DISABLED",
+            "financing": {
+                "longRate": plain(instrument.financing_long),
+                "shortRate": plain(instrument.financing_short),
+                "financingDaysOfWeek": [
+                    {"dayOfWeek": name, "daysCharged": DAYS_CHARGED.get(number, 0)}
+                    for number, name in enumerate(_DAYS_OF_WEEK, 1)
+                ],
+            },
             "tags": [],
         }

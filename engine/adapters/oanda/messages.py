@@ -45,6 +45,13 @@ class Extensions(Message, frozen=True, kw_only=True):
     id: Text = ""
 
 
+class FinancingMessage(Message, frozen=True, kw_only=True):
+    """financing of an instrument: yearly rates as fractions, negative is paid."""
+
+    long_rate: Amount
+    short_rate: Amount
+
+
 class InstrumentMessage(Message, frozen=True, kw_only=True):
     """One element of /instruments."""
 
@@ -55,6 +62,7 @@ class InstrumentMessage(Message, frozen=True, kw_only=True):
     minimum_trade_size: Amount
     maximum_order_units: Amount
     margin_rate: Amount
+    financing: FinancingMessage | None = None
 
 
 class InstrumentsMessage(Message, frozen=True, kw_only=True):

@@ -231,6 +231,8 @@ def _instrument(message: InstrumentMessage) -> Instrument:
         units_min=units_min,
         units_max=units_max,
         margin_rate=_fraction(message.margin_rate, f"{message.name}: marginRate"),
+        financing_long=Decimal(message.financing.long_rate) if message.financing else Decimal(0),
+        financing_short=Decimal(message.financing.short_rate) if message.financing else Decimal(0),
     )
 
 

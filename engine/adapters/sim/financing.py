@@ -37,10 +37,12 @@ class FinancingRates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def default_rates(instrument: Instrument) -> FinancingRates:
-    """Derive plausible rates: interest of what is held minus interest of what is owed, minus a markup either way.
+    """The instrument's own rates; without any, interest of what is held minus interest of what is owed, minus a markup.
 
     The interest rates are round figures for a sandbox and not quotes; metals and unknown currencies bear none.
     """
+    if instrument.financing_long or instrument.financing_short:
+        return FinancingRates(long=instrument.financing_long, short=instrument.financing_short)
     carry = INTEREST.get(instrument.base, ZERO) - INTEREST.get(instrument.quote, ZERO)
     return FinancingRates(long=carry - MARKUP, short=-carry - MARKUP)
 

@@ -1,5 +1,5 @@
 """I am the sandbox's list of instruments and how tightly and busily each one is quoted.
-I may import the domain.
+I may import the domain and financing.
 I must not be used for a real account: a broker's own list is read from the broker.
 My tests are in tests/unit/adapters/sim/test_instruments.py.
 """
@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 
+from msgspec.structs import replace
+
+from engine.adapters.sim.financing import default_rates
 from engine.domain.instrument import Instrument
 
 
@@ -73,7 +76,7 @@ def _instrument(name: str) -> Instrument:
     """
     base, quote = name.split("_")
     coarse = quote == "JPY" or base == "XAU"
-    return Instrument(
+    instrument = Instrument(
         name=name,
         price_decimals=3 if coarse else 5,
         pip_size=Decimal("0.01") if coarse else Decimal("0.0001"),
@@ -82,6 +85,8 @@ def _instrument(name: str) -> Instrument:
         units_max=_UNITS_MAX.get(base, Decimal(100_000_000)),
         margin_rate=max(_MARGIN_RATE.get(currency, Decimal("0.02")) for currency in (base, quote)),
     )
+    rates = default_rates(instrument)
+    return replace(instrument, financing_long=rates.long, financing_short=rates.short)
 
 
 CATALOGUE: Mapping[str, Instrument] = MappingProxyType({name: _instrument(name) for name, _, _ in _QUOTED})

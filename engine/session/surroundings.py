@@ -1,0 +1,87 @@
+"""I am the surroundings of an intended order: the desk as rules look at it, and what everything held adds up to.
+I may import the domain, risk and the desk.
+I must not judge or change anything.
+My tests are in tests/unit/session/test_surroundings.py.
+"""
+
+from decimal import Decimal
+
+from engine.domain.calendar import next_rollover_ns
+from engine.domain.market import NS_PER_S
+from engine.domain.order import OrderIntent
+from engine.domain.window import average_true_range
+from engine.risk.exposure import Exposure, Stake, exposure_of
+from engine.risk.rule_view import RiskView
+from engine.session.desk import Desk
+
+ZERO = Decimal(0)
+_DAY_NS, _DAYS_PER_YEAR = 86_400 * NS_PER_S, 365
+
+
+def risk_view(desk: Desk, intent: OrderIntent, risk_home: Decimal, confidence: float = 1.0) -> RiskView:
+    """Collect what rules look at for one intent."""
+    name, conduct, limits = intent.instrument, desk.conduct, desk.limits
+    others = {*desk.ledger.held, *(order.intent.instrument for order in desk.orders.open_orders)} - {name}
+    last, window = conduct.last_entry(name), desk.windows[name]
+    return RiskView(
+        now_ns=desk.now_ns,
+        limits=limits,
+        instrument=desk.instruments[name],
+        quote=desk.quotes[name],
+        trading_state=desk.trading_state,
+        state_reason=desk.state_reason,
+        equity_home=desk.equity_home,
+        position_units=desk.ledger.units(name),
+        reserved_units=desk.orders.reserved_units(name),
+        others=_exposure_of(desk, others),
+        positions_others=len(others),
+        last_entry_ns=last.ts_ns if last else None,
+        risk_home=risk_home,
+        hours=desk.hours.view(name, desk.now_ns),
+        atr=average_true_range(window, limits.atr_period) if len(window) > limits.atr_period else 0.0,
+        usual=desk.guards[name].usual(),
+        confidence=confidence,
+        slippage=conduct.slippage(name),
+        financing=_financing(desk, name, intent.units),
+        orders_last_minute=conduct.orders_last_minute(desk.now_ns),
+        last_loss_ns=conduct.last_loss_ns(name),
+        locked=desk.lock_of(name),
+        is_repeated=conduct.was_decided(intent),
+    )
+
+
+def exposure(desk: Desk) -> Exposure:
+    """What everything held and under way adds up to at worst; nothing while a part of it has no price."""
+    return _exposure_of(desk, {*desk.ledger.held, *(order.intent.instrument for order in desk.orders.open_orders)})
+
+
+def _exposure_of(desk: Desk, names: set[str]) -> Exposure:
+    """Add up these instruments; nothing is opened while one of them has no price, so that it need not be counted."""
+    if desk.unpriced or not names:
+        return Exposure()
+    return exposure_of(_stake(desk, name) for name in sorted(names) if name in desk.quotes and name in desk.offered)
+
+
+def _stake(desk: Desk, name: str) -> Stake:
+    rest = [o.intent.units - o.filled_units for o in desk.orders.open_orders if o.intent.instrument == name]
+    return Stake(
+        instrument=desk.offered[name],
+        quote=desk.quotes[name],
+        units=desk.ledger.units(name),
+        buying=sum((units for units in rest if units > 0), ZERO),
+        selling=sum((units for units in rest if units < 0), ZERO),
+    )
+
+
+def _financing(desk: Desk, name: str, units: Decimal) -> Decimal:
+    """What holding one unit over the rollovers that are to be expected costs, in quote currency; negative is earned.
+
+    Expected are the rollovers within the median time for which this session held its trades, a day while none closed.
+    """
+    spec = desk.instruments[name]
+    rate = spec.financing_long if units > 0 else spec.financing_short
+    if not rate:
+        return ZERO
+    first_ns, end_ns = next_rollover_ns(desk.now_ns), desk.now_ns + desk.conduct.holding_ns
+    nights = 0 if end_ns < first_ns else 1 + (end_ns - first_ns) // _DAY_NS
+    return -desk.quotes[name].mid * rate * nights / _DAYS_PER_YEAR
