@@ -18,6 +18,7 @@ from engine.domain.event import Claim, SessionState, TradingState
 from engine.domain.instrument import Instrument
 from engine.domain.limits import RiskLimits
 from engine.domain.market import Bar, Quote
+from engine.domain.schedule import NewsEvent
 
 ZERO = Decimal(0)
 
@@ -70,6 +71,28 @@ class BreakerView(msgspec.Struct, frozen=True, kw_only=True):
     cause: str
 
 
+class LimitUse(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of one limit is used now, in words; of a limit by instrument or currency the one nearest to its cap.
+
+    used_pct is None, and distance empty, where there is no number to compare; limit is "off" for one that is.
+    """
+
+    name: str
+    value: str
+    limit: str
+    used_pct: float | None
+    distance: str
+
+
+class LegView(msgspec.Struct, frozen=True, kw_only=True):
+    """Net amount of one currency over everything held and under way, in home currency: lowest and highest of it."""
+
+    currency: str
+    low_home: Decimal
+    high_home: Decimal
+    cap_home: Decimal
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to one command."""
 
@@ -119,6 +142,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a page may show about the running session without touching the database.
 
     revision grows with each publication; ts_ns is market time, published_ns the wall clock at publication.
+    limits_revision counts the sets of limits of the run; until no_loosening_until_ns limits can only be made stricter.
     digest is set when the run has ended; continues names the run whose books it goes on with.
     Amounts are in `currency`; bars holds the newest closed bars per instrument, oldest first.
     """
@@ -133,6 +157,13 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     continues: int | None = None
     config: SessionConfig | None = None
     limits: RiskLimits | None = None
+    limits_revision: int = 0
+    no_loosening_until_ns: int = 0
+    usage: tuple[LimitUse, ...] = ()
+    legs: tuple[LegView, ...] = ()
+    exposure_net_home: Decimal = ZERO
+    news: tuple[NewsEvent, ...] = ()
+    preview: Preview | None = None
     currency: str = "USD"
     opening_balance_home: Decimal = ZERO
     balance_home: Decimal = ZERO

@@ -9,8 +9,11 @@ from decimal import Decimal
 from engine.domain.account import Trade
 from engine.domain.calendar import bucket_end_ns, bucket_start_ns
 from engine.risk.breakers import Breaker, Trip
+from engine.risk.exposure import Exposure, worst
 from engine.session.desk import HUNDRED, ZERO, Desk
-from engine.snapshot import BreakerView, ForeignTrade, PositionView, Snapshot, WarmupRow
+from engine.session.surroundings import exposure
+from engine.session.usage import usage
+from engine.snapshot import BreakerView, ForeignTrade, LegView, PositionView, Snapshot, WarmupRow
 
 
 def take_snapshot(
@@ -20,6 +23,7 @@ def take_snapshot(
     ledger, quotes = desk.ledger, desk.quotes
     unpriced = desk.unpriced  # while there are some the session is DEGRADED and says so
     positions = tuple(_position(desk, name) for name in ledger.held if name not in unpriced)
+    held = exposure(desk)
     day_pl = desk.equity_home - desk.day_start_home
     return Snapshot(
         revision=revision,
@@ -32,6 +36,13 @@ def take_snapshot(
         continues=desk.continues,
         config=desk.config,
         limits=desk.limits,
+        limits_revision=desk.limits_revision,
+        no_loosening_until_ns=desk.no_loosening_until_ns,
+        usage=usage(desk),
+        legs=_legs(desk, held),
+        exposure_net_home=worst(held.net_home),
+        news=desk.hours.news,
+        preview=desk.preview,
         currency=desk.currency,
         opening_balance_home=desk.opening_balance_home,
         balance_home=ledger.balance_home,
@@ -64,6 +75,18 @@ def take_snapshot(
         commission_home=ledger.commission_home,
         transferred_home=ledger.transferred_home,
         digest=digest,
+    )
+
+
+def _legs(desk: Desk, held: Exposure) -> tuple[LegView, ...]:
+    return tuple(
+        LegView(
+            currency=currency,
+            low_home=low,
+            high_home=high,
+            cap_home=desk.equity_home * desk.limits.currency_cap_pct(currency) / HUNDRED,
+        )
+        for currency, (low, high) in sorted(held.legs_home.items())
     )
 
 
