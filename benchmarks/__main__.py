@@ -1,4 +1,4 @@
-"""I am the table: `python -m benchmarks [replay|steps|console|oanda]…` runs the measurements and prints what came out.
+"""I am the table: `python -m benchmarks [replay|steps|rules|console|venue|oanda]…` measures and prints what came out.
 I may import the other benchmarks.
 I must not hide a missed aim.
 My tests are in the reading of the table.
@@ -8,12 +8,13 @@ import platform
 import sys
 from collections.abc import Callable
 
-from benchmarks import console, oanda, replay, steps, venue
+from benchmarks import console, oanda, replay, rules, steps, venue
 from benchmarks.figure import Figure
 
 SUITES: dict[str, Callable[[], list[Figure]]] = {
     "replay": replay.measure,
     "steps": steps.measure,
+    "rules": rules.measure,
     "console": console.measure,
     "venue": venue.measure,
     "oanda": oanda.measure,

@@ -53,11 +53,11 @@ def measure() -> list[Figure]:
 
 def _steps(bars: Sequence[Bar], size: int) -> tuple[list[float], int]:
     """Milliseconds per instrument of each step, and how many trades were made."""
-    instruments = {name: replace(CATALOGUE["EUR_USD"], name=name) for name in _names(size)}
-    source = RecordedBars([_series(bars, name, 7 * number) for number, name in enumerate(instruments)], 31)
+    instruments = {name: replace(CATALOGUE["EUR_USD"], name=name) for name in names(size)}
+    source = RecordedBars([series(bars, name, 7 * number) for number, name in enumerate(instruments)], 31)
     with tempfile.TemporaryDirectory() as folder:
         store = open_journal(Path(folder) / "steps.sqlite", wall_ns=time.monotonic_ns)
-        session, clock = _session(source, instruments, store, Path(folder))
+        session, clock = made_session(source, instruments, store, Path(folder))
         taken = []
         while (due_ns := session.next_due_ns()) is not None:
             clock.wait_until(due_ns, threading.Event())
@@ -70,7 +70,7 @@ def _steps(bars: Sequence[Bar], size: int) -> tuple[list[float], int]:
     return taken, trades
 
 
-def _session(
+def made_session(
     source: RecordedBars, instruments: dict[str, Instrument], store: JournalStore, folder: Path
 ) -> tuple[TradingSession, PacedClock]:
     broker = SimBroker(instruments=instruments, currency="USD", balance=Decimal(10_000_000), start_ns=source.start_ns)
@@ -91,11 +91,11 @@ def _session(
     return session, clock
 
 
-def _names(size: int) -> list[str]:
+def names(size: int) -> list[str]:
     return [f"{chr(65 + number // 26)}{chr(65 + number % 26)}X_USD" for number in range(size)]
 
 
-def _series(bars: Sequence[Bar], name: str, shift: int) -> ImportedBars:
+def series(bars: Sequence[Bar], name: str, shift: int) -> ImportedBars:
     """The same bars under another name, with the prices of `shift` bars later, so that signals do not coincide."""
     moved = [*bars[shift:], *bars[:shift]]
     named = tuple(

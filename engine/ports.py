@@ -14,6 +14,7 @@ from engine.domain.account import Account, Holdings, Trade, WorkingOrder
 from engine.domain.decision import Prediction, PredictionFault
 from engine.domain.event import Event
 from engine.domain.instrument import Instrument
+from engine.domain.limits import RiskLimits
 from engine.domain.market import Bar, Granularity, Quote
 from engine.domain.order import OrderIntent
 from engine.domain.transaction import Transaction
@@ -125,6 +126,15 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     run_id: int
     events: tuple[Event, ...]
     decided: Mapping[tuple[str, str], int]
+
+
+class Curfew(msgspec.Struct, frozen=True, kw_only=True):
+    """What the runs of an account leave behind whatever books they kept: when each breaker tripped last, and the limits
+    that were in force last.
+    """
+
+    trips: Mapping[str, int]
+    limits: RiskLimits
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):

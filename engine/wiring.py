@@ -308,6 +308,7 @@ def begin(prepared: Prepared, store: JournalStore, kill: KillSwitch, *, new_book
         arming_phrase=prepared.arming_phrase,
         past=past,
         former_orders=store.order_ids(account),
+        curfew=store.curfew(account),
     )
     try:
         return TradingSession(parts)

@@ -48,20 +48,32 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
 
 def exposure_of(stakes: Iterable[Stake]) -> Exposure:
     """Add up what these instruments hold and may still get."""
-    gross = margin = ZERO
-    net = NOTHING
-    legs: dict[str, Range] = {}
+    gross = margin = net = ZERO
+    held: dict[str, Decimal] = {}
+    unfinished: list[tuple[Stake, Decimal]] = []
     for stake in stakes:
-        value = stake.unit_home
-        size = (abs(stake.units) + stake.buying - stake.selling) * value
+        unit_home, units = stake.unit_home, stake.units
+        size = abs(units)
+        if stake.buying or stake.selling:
+            unfinished.append((stake, unit_home))
+            size += stake.buying - stake.selling
+        size *= unit_home
         gross += size
         margin += size * stake.instrument.margin_rate
-        span = ((stake.units + stake.selling) * value, (stake.units + stake.buying) * value)
-        net = plus(net, span)
+        value = units * unit_home
+        net += value
         base, priced_in = stake.instrument.currencies
-        legs[base] = plus(legs.get(base, NOTHING), span)
-        legs[priced_in] = plus(legs.get(priced_in, NOTHING), (-span[1], -span[0]))
-    return Exposure(gross_home=gross, net_home=net, margin_home=margin, legs_home=legs)
+        held[base] = held.get(base, ZERO) + value
+        held[priced_in] = held.get(priced_in, ZERO) - value
+    spans = {currency: (value, value) for currency, value in held.items()}
+    around = (net, net)
+    for stake, unit_home in unfinished:
+        span = (stake.selling * unit_home, stake.buying * unit_home)
+        around = plus(around, span)
+        base, priced_in = stake.instrument.currencies
+        spans[base] = plus(spans[base], span)
+        spans[priced_in] = plus(spans[priced_in], (-span[1], -span[0]))
+    return Exposure(gross_home=gross, net_home=around, margin_home=margin, legs_home=spans)
 
 
 def plus(one: Range, other: Range) -> Range:

@@ -32,12 +32,13 @@ NOTHING_KNOWN = Usual(spread=None, true_range=None, last_mid=None, bars=0)
 class GuardWindow:
     """Spreads at the close and true ranges of the newest bars of one instrument, middle prices."""
 
-    __slots__ = ("_close", "_ranges", "_spreads")
+    __slots__ = ("_close", "_ranges", "_spreads", "_usual")
 
     def __init__(self, length: int) -> None:
         self._spreads: deque[float] = deque(maxlen=length)
         self._ranges: deque[float] = deque(maxlen=length)
         self._close: float | None = None
+        self._usual: Usual | None = NOTHING_KNOWN
 
     def append(self, bar: Bar) -> None:
         """Take in the next closed bar."""
@@ -48,10 +49,16 @@ class GuardWindow:
         self._spreads.append(ask - bid)
         self._ranges.append(high - low if before is None else max(high, before) - min(low, before))
         self._close = (bid + ask) / 2
+        self._usual = None
 
     def usual(self) -> Usual:
-        """Say what is usual as of the newest bar."""
-        count = len(self._spreads)
-        if count < BARS_NEEDED:
-            return Usual(spread=None, true_range=None, last_mid=self._close, bars=count)
-        return Usual(spread=median(self._spreads), true_range=median(self._ranges), last_mid=self._close, bars=count)
+        """Say what is usual as of the newest bar; worked out once per bar, when it is asked for."""
+        if self._usual is None:
+            is_known = len(self._spreads) >= BARS_NEEDED
+            self._usual = Usual(
+                spread=median(self._spreads) if is_known else None,
+                true_range=median(self._ranges) if is_known else None,
+                last_mid=self._close,
+                bars=len(self._spreads),
+            )
+        return self._usual

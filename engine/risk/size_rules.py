@@ -76,19 +76,25 @@ class MarginRule:
 
 
 class CurrencyLegRule:
-    """Worst-case net amount of either currency of the instrument stays within its share of equity."""
+    """Worst-case net amount of either currency of the instrument stays within its share of equity.
+
+    The gate tells of the one that is nearer to its cap.
+    """
 
     name = "currency_leg"
 
     def check(self, intent: OrderIntent, view: RiskView) -> Gate:
-        base, priced_in = view.instrument.currencies
         low, high = view.value_after(intent)
-        one, other = self._leg(base, (low, high), view), self._leg(priced_in, (-high, -low), view)
-        return other if one.passed and not other.passed else one
+        base, priced_in = view.instrument.currencies
+        cap, other_cap = view.limits.currency_cap_pct(base), view.limits.currency_cap_pct(priced_in)
+        after, other_after = self._after(base, (low, high), view), self._after(priced_in, (-high, -low), view)
+        currency, cap_pct = base, cap
+        if other_after * cap > after * other_cap:
+            currency, cap_pct, after = priced_in, other_cap, other_after
+        return _share(self.name, after, cap_pct, view, of=f"{currency} ")
 
-    def _leg(self, currency: str, own: Range, view: RiskView) -> Gate:
-        after = worst(plus(view.others.legs_home.get(currency, NOTHING), own))
-        return _share(self.name, after, view.limits.currency_cap_pct(currency), view, of=f"{currency} ")
+    def _after(self, currency: str, own: Range, view: RiskView) -> Decimal:
+        return worst(plus(view.others.legs_home.get(currency, NOTHING), own))
 
 
 class PositionsRule:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from engine.domain.account import EquityPoint, Trade
+from engine.domain.calendar import next_rollover_ns
 from engine.domain.command import SessionConfig
 from engine.domain.decision import Decision
 from engine.domain.event import Claim, SessionState, TradingState
@@ -32,6 +33,7 @@ HUNDRED = Decimal(100)
 BARS_SHOWN = 300
 CURVE_POINTS_MAX = 1_000
 ARMED_H = 12
+_DAY_NS = 86_400 * NS_PER_S
 
 
 class EquityCurve:
@@ -109,10 +111,10 @@ class Desk:
     revision: int = 0
     decisive_revision: int = 0
     limits_revision: int = 0
-    limits_before: RiskLimits | None = None
     no_loosening_until_ns: int = 0
     preview: Preview | None = None
     _order_number: int = 0
+    _rollover_ns: int = 0
 
     def __post_init__(self) -> None:
         self.hours = Hours(self.limits, self.config.news)
@@ -131,9 +133,16 @@ class Desk:
             self.conduct.filled(transaction, self.ledger.trades_of(transaction.instrument))
         self.ledger.apply(transaction)
 
-    def forbid_loosening(self, trip_ns: int) -> None:
+    @property
+    def rollover_ns(self) -> int:
+        """The next 17:00 New York, at which financing is charged; worked out once a day."""
+        if not 0 < self._rollover_ns - self.now_ns <= _DAY_NS:
+            self._rollover_ns = next_rollover_ns(self.now_ns)
+        return self._rollover_ns
+
+    def forbid_loosening(self, trip_ns: int, day: DayStart | None = None) -> None:
         """A daily breaker has tripped: for the rest of that trading day limits are only made stricter."""
-        self.no_loosening_until_ns = max(self.no_loosening_until_ns, self.day.next_ns(trip_ns))
+        self.no_loosening_until_ns = max(self.no_loosening_until_ns, (day or self.day).next_ns(trip_ns))
 
     def open_books(self, equity_home: Decimal) -> None:
         """Start counting from this equity; a day that runs already keeps its beginning."""

@@ -29,12 +29,14 @@ from engine.domain.event import (
     WarmedUp,
 )
 from engine.domain.instrument import Instrument
+from engine.domain.limit_changes import loosened
 from engine.domain.market import NS_PER_S, Bar, Quote
+from engine.domain.schedule import DayStart
 from engine.domain.window import BarWindow
-from engine.ports import Broker, Clock, Journal, KillSwitch, MarketData, Opening, Past, Predictor
+from engine.ports import Broker, Clock, Curfew, Journal, KillSwitch, MarketData, Opening, Past, Predictor
 from engine.risk.price_rules import FUTURE_S_MAX
 from engine.session.audit import Auditor
-from engine.session.commands import CommandDesk
+from engine.session.commands import CommandDesk, no_loosening
 from engine.session.decide import Wanted, decide, obstacle, pass_over
 from engine.session.desk import BARS_SHOWN, Desk
 from engine.session.dispatch import Dispatcher, record_trip
@@ -55,7 +57,8 @@ class SessionParts:
     """What the wiring hands to a session; an arming_phrase makes it a live one, which was armed as it starts.
 
     past is what earlier runs recorded of the account whose books this session goes on with. former_orders are the ids
-    of all orders that the database has of the account: one that older books sent may still arrive.
+    of all orders that the database has of the account: one that older books sent may still arrive. curfew is what its
+    runs leave behind whatever books they kept.
     """
 
     config: SessionConfig
@@ -70,6 +73,7 @@ class SessionParts:
     arming_phrase: str = ""
     past: Past | None = None
     former_orders: frozenset[str] = frozenset()
+    curfew: Curfew | None = None
 
 
 class TradingSession:
@@ -219,6 +223,8 @@ class TradingSession:
         parts.market_data.start(parts.config.instruments, parts.config.granularity)
         opening = parts.broker.opening()
         self._is_kept = bool(opening.account)
+        if parts.curfew is not None:
+            self._keep(parts.curfew)
         unfinished = self._open(opening)
         self._journal.append(self._started(opening))
         if parts.past is None:
@@ -237,6 +243,16 @@ class TradingSession:
         self._watch()
         self._journal.commit()
         log.info("session started: run %s", desk.run_id, extra={"subsystem": "session"})
+
+    def _keep(self, curfew: Curfew) -> None:
+        """Starting anew is no way round what a bad day forbids; raises ConfigError when limits would be less strict."""
+        desk, day = self._desk, DayStart.parse(curfew.limits.trading_day)
+        for breaker, trip_ns in curfew.trips.items():
+            if desk.panel.is_daily(breaker):
+                desk.forbid_loosening(trip_ns, day)
+        looser = loosened(curfew.limits, desk.limits)
+        if looser and desk.now_ns < desk.no_loosening_until_ns:
+            raise ConfigError(f"{no_loosening(', '.join(looser), desk.no_loosening_until_ns)}.")
 
     def _open(self, opening: Opening) -> tuple[str, ...]:
         """Take the books up where the past left them, or begin new ones; returns orders of unknown outcome."""

@@ -19,7 +19,6 @@ from engine.domain.event import (
     Event,
     FinancingCharged,
     FundsMoved,
-    LimitsChanged,
     OrderFilled,
     OrderInitialized,
     OrderUpdated,
@@ -57,7 +56,6 @@ def rebuild(desk: Desk, past: Past) -> tuple[str, ...]:
 
 def _started(desk: Desk, event: SessionStarted) -> None:
     ledger = desk.ledger
-    desk.limits_before = event.config.limits
     desk.fall_anchor_home = max(desk.fall_anchor_home, event.opening_balance_home)
     if event.continues is None:
         ledger.begin(event.opening_balance_home, event.opening_transaction_id)
@@ -113,8 +111,6 @@ def _tripped(desk: Desk, event: BreakerTripped) -> None:
             instrument=event.instrument,
         )
     )
-    if desk.panel.is_daily(event.breaker):
-        desk.forbid_loosening(event.ts_ns)
 
 
 def _released(desk: Desk, event: BreakerReleased) -> None:
@@ -122,10 +118,6 @@ def _released(desk: Desk, event: BreakerReleased) -> None:
     if event.equity_home is not None:
         desk.equity_home = event.equity_home
         desk.reanchor(event.breaker)
-
-
-def _limited(desk: Desk, event: LimitsChanged) -> None:
-    desk.limits_before = event.limits
 
 
 def _booked(desk: Desk, event: Any) -> None:
@@ -160,6 +152,5 @@ _HANDLERS: dict[type[Event], Callable[[Desk, Any], None]] = {
     OrderUpdated: _updated,
     BreakerTripped: _tripped,
     BreakerReleased: _released,
-    LimitsChanged: _limited,
     **dict.fromkeys(_TRANSACTIONS, _booked),
 }

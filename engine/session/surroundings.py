@@ -6,7 +6,6 @@ My tests are in tests/unit/session/test_surroundings.py.
 
 from decimal import Decimal
 
-from engine.domain.calendar import next_rollover_ns
 from engine.domain.market import NS_PER_S
 from engine.domain.order import OrderIntent
 from engine.domain.window import average_true_range
@@ -63,11 +62,14 @@ def _exposure_of(desk: Desk, names: set[str]) -> Exposure:
 
 
 def _stake(desk: Desk, name: str) -> Stake:
+    spec, quote, units = desk.offered[name], desk.quotes[name], desk.ledger.units(name)
+    if desk.orders.idle:
+        return Stake(instrument=spec, quote=quote, units=units)
     rest = [o.intent.units - o.filled_units for o in desk.orders.open_orders if o.intent.instrument == name]
     return Stake(
-        instrument=desk.offered[name],
-        quote=desk.quotes[name],
-        units=desk.ledger.units(name),
+        instrument=spec,
+        quote=quote,
+        units=units,
         buying=sum((units for units in rest if units > 0), ZERO),
         selling=sum((units for units in rest if units < 0), ZERO),
     )
@@ -82,6 +84,6 @@ def _financing(desk: Desk, name: str, units: Decimal) -> Decimal:
     rate = spec.financing_long if units > 0 else spec.financing_short
     if not rate:
         return ZERO
-    first_ns, end_ns = next_rollover_ns(desk.now_ns), desk.now_ns + desk.conduct.holding_ns
+    first_ns, end_ns = desk.rollover_ns, desk.now_ns + desk.conduct.holding_ns
     nights = 0 if end_ns < first_ns else 1 + (end_ns - first_ns) // _DAY_NS
     return -desk.quotes[name].mid * rate * nights / _DAYS_PER_YEAR

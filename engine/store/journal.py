@@ -13,10 +13,10 @@ from sqlite_utils import Database
 
 from engine.domain.error import HaltTrading
 from engine.domain.event import Event
-from engine.ports import Past
+from engine.ports import Curfew, Past
 from engine.store.chain import ORIGIN, link
 from engine.store.codec import encode
-from engine.store.past import followed, read_order_ids, read_past
+from engine.store.past import followed, read_curfew, read_order_ids, read_past
 from engine.store.projections import Projector
 from engine.store.rebuild import abort_left_over_runs
 from engine.store.rows import references
@@ -108,6 +108,16 @@ class JournalStore:
         """
         try:
             return read_past(self._db.conn, account)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def curfew(self, account: str) -> Curfew | None:
+        """Return what the runs of an account leave behind whatever books they kept; None for a simulated account.
+
+        Raises HaltTrading when the database cannot be read, ConfigError naming an event that cannot be.
+        """
+        try:
+            return read_curfew(self._db.conn, account)
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 

@@ -8,8 +8,9 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 
-from engine.domain.event import DecisionMade, Event
-from engine.ports import Past
+from engine.domain.event import BreakerTripped, DecisionMade, Event, LimitsChanged, SessionStarted
+from engine.domain.limits import RiskLimits
+from engine.ports import Curfew, Past
 from engine.store.projections import Projector
 from engine.store.rebuild import read_event
 
@@ -24,9 +25,13 @@ _BOOKS = """WITH RECURSIVE books(run_id) AS (
 # One walk through the file, which costs less than the check of it when it was opened: an index would slow every commit.
 _FACTS = """SELECT seq, run_id, kind, payload FROM events WHERE run_id IN (SELECT value FROM json_each(?))
     AND kind NOT IN ('DecisionMade', 'CommandAccepted', 'CommandRefused', 'WarmedUp', 'Reconciled',
-    'TradingStateChanged', 'Faulted') ORDER BY seq"""
+    'TradingStateChanged', 'LimitsChanged', 'NewsSet', 'Faulted') ORDER BY seq"""
 
 _ORDER_IDS = "SELECT client_order_id FROM orders JOIN runs USING (run_id) WHERE account = ?"
+
+# Of every run of the account, whether or not its books go on: new books are no way round what a bad day forbids.
+_STRICT = """SELECT seq, kind, payload FROM events WHERE run_id IN (SELECT run_id FROM runs WHERE account = ?)
+    AND kind IN ('SessionStarted', 'LimitsChanged', 'BreakerTripped') ORDER BY seq"""
 
 _JUDGED = "SELECT run_id, instruments, granularity FROM runs WHERE account = ? AND instruments IS NOT NULL"
 
@@ -49,6 +54,24 @@ def read_order_ids(conn: sqlite3.Connection, account: str) -> frozenset[str]:
     """Collect the client ids of every order that was made for an account, in whatever books; none for account ""."""
     found = conn.execute(_ORDER_IDS, (account,)) if account else ()
     return frozenset(order_id for (order_id,) in found)
+
+
+def read_curfew(conn: sqlite3.Connection, account: str) -> Curfew | None:
+    """Collect when breakers tripped and which limits were in force last; None when nothing was, or account is "".
+
+    Raises ConfigError naming an event that cannot be read.
+    """
+    trips: dict[str, int] = {}
+    limits: RiskLimits | None = None
+    for seq, kind, payload in conn.execute(_STRICT, (account,)) if account else ():
+        event = read_event(seq, kind, payload)
+        if isinstance(event, BreakerTripped):
+            trips[event.breaker] = event.ts_ns
+        elif isinstance(event, SessionStarted):
+            limits = event.config.limits
+        elif isinstance(event, LimitsChanged):
+            limits = event.limits
+    return None if limits is None else Curfew(trips=trips, limits=limits)
 
 
 def followed(conn: sqlite3.Connection, run_id: int) -> Projector:
