@@ -65,6 +65,14 @@ class Auditor:
             f"its log has come to {ledger.last_transaction_id}."
         )
 
+    def objection(self) -> str:
+        """Compare for the operator who says that all is well: why it is not, or "". The next turn stays when it was."""
+        try:
+            found = self.differences()
+        except RetryLater as error:
+            return f"the broker cannot be compared with now: {error}"
+        return f"our books and the broker's still differ: {'; '.join(found)}" if found else ""
+
     def waiting(self) -> tuple[WorkingOrder, ...] | None:
         """Return the orders at the broker that could open something; None when it cannot be asked now."""
         try:

@@ -24,7 +24,7 @@ from engine.domain.event import (
 from engine.domain.market import NS_PER_S
 from engine.domain.order import OrderReason
 from engine.ports import Journal, KillSwitch
-from engine.session.audit import Auditor
+from engine.session.audit import RECONCILIATION, Auditor
 from engine.session.decide import exit_intent
 from engine.session.desk import Desk
 from engine.session.dispatch import Dispatcher
@@ -254,8 +254,14 @@ class CommandDesk:
         desk = self._desk
         if not command.reason.strip():
             raise Refusal("releasing a breaker needs a reason")
-        if not desk.panel.release(command.breaker):
+        if desk.panel.trip_of(command.breaker) is None:
             raise Refusal(f"breaker {command.breaker!r} is not tripped")
+        if command.breaker == RECONCILIATION:
+            objection = self._auditor.objection()
+            desk.mark()  # the log may have been read on
+            if objection:
+                raise Refusal(objection)
+        desk.panel.release(command.breaker)
         desk.reanchor(command.breaker)
         self._journal.append(
             BreakerReleased(
