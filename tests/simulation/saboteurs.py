@@ -26,7 +26,7 @@ from engine.session.audit import Auditor
 from engine.session.commands import CommandDesk
 from engine.session.desk import Desk
 from engine.session.dispatch import Dispatcher
-from engine.session.protection import AGAIN_S, TRIES_MAX, Guardian
+from engine.session.protection import AGAIN_S, PATIENCE_S, TRIES_MAX, Guardian
 from engine.session.warmup import WarmUp
 from engine.store.journal import SqliteJournal
 
@@ -474,6 +474,7 @@ def guard_gives_up_while_halted(stack: ExitStack) -> None:
 
 @_rare
 def guard_waits_for_a_wrong_clock(stack: ExitStack) -> None:
+    _set(stack, protection, "PATIENCE_S", _Endless(PATIENCE_S))
     _set(stack, protection, "AGAIN_S", _Endless(AGAIN_S))
 
 
