@@ -11,7 +11,7 @@ from types import MappingProxyType
 import msgspec
 import msgspec.structs
 
-from engine.domain.account import EquityPoint, Trade
+from engine.domain.account import EquityPoint, Trade, WorkingOrder
 from engine.domain.command import SessionConfig
 from engine.domain.decision import Decision
 from engine.domain.event import Claim, SessionState, TradingState
@@ -96,6 +96,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     revision grows with each publication; ts_ns is market time, published_ns the wall clock at publication.
     digest is set when the run has ended; continues names the run whose books it goes on with.
+    foreign_orders wait at the broker, are not ours and could open something; known as of the newest comparison.
     Amounts are in `currency`; bars holds the newest closed bars per instrument, oldest first.
     """
 
@@ -126,6 +127,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     positions: tuple[PositionView, ...] = ()
     open_trades: tuple[Trade, ...] = ()
     foreign_trades: tuple[ForeignTrade, ...] = ()
+    foreign_orders: tuple[WorkingOrder, ...] = ()
     unresolved_orders: tuple[str, ...] = ()
     instruments: tuple[Instrument, ...] = ()
     quotes: tuple[Quote, ...] = ()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from engine.domain.account import EquityPoint, Trade
+from engine.domain.account import EquityPoint, Trade, WorkingOrder
 from engine.domain.calendar import next_rollover_ns
 from engine.domain.command import SessionConfig
 from engine.domain.decision import Decision
@@ -86,6 +86,7 @@ class Desk:
     arming_phrase: str = ""
     armed_until_ns: int | None = None
     former_orders: frozenset[str] = frozenset()
+    foreign_orders: tuple[WorkingOrder, ...] = ()
     claims: dict[str, Claim] = field(default_factory=dict)
     decided: dict[tuple[str, str], int] = field(default_factory=dict)
     equity_home: Decimal = ZERO

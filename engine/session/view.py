@@ -49,6 +49,7 @@ def take_snapshot(
         positions=positions,
         open_trades=ledger.open_trades,
         foreign_trades=tuple(_foreign(desk, trade) for trade in desk.foreign_trades()),
+        foreign_orders=desk.foreign_orders,
         unresolved_orders=tuple(order.intent.client_order_id for order in desk.orders.open_orders),
         instruments=tuple(desk.instruments.values()),
         quotes=tuple(quotes.values()),

@@ -11,6 +11,7 @@ from engine.adapters.history.market_data import RecordedBars
 from engine.adapters.sim.broker import SimBroker
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.adapters.sim.market_data import SimMarketData
+from engine.adapters.sim.ticket import OrderKind, Ticket
 from engine.domain.command import Command, Mode, SessionConfig
 from engine.domain.limits import RiskLimits
 from engine.domain.market import Bar
@@ -44,6 +45,15 @@ class KeptBroker(FaultyBroker):
         )  # fmt: skip
         self.inner.submit(intent)
         return max((trade.trade_id for trade in self.inner.holdings().trades), key=int)
+
+    def order_by_hand(self, instrument: str, units: int, price: Decimal) -> str:
+        """Leave a limit order waiting as the operator can in the broker's own app; returns its number."""
+        before = {order.order_id for order in self.inner.holdings().orders}
+        self.inner._exchange.create(
+            Ticket(kind=OrderKind.LIMIT, instrument=instrument, units=Decimal(units), price=price)
+        )
+        (made,) = {order.order_id for order in self.inner.holdings().orders} - before
+        return made
 
     def cancel_by_hand(self, order_id: str) -> None:
         """Cancel a waiting order as the operator does in the broker's own app."""

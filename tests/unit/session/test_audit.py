@@ -262,3 +262,36 @@ def test_flatten_closes_what_is_foreign_too(house: House) -> None:
     assert house.session.desk.ledger.held == ()
     assert house.broker.inner.holdings().trades == ()
     house.check()
+
+
+def shown_orders(house: House) -> list[tuple[str, str | None, Decimal | None, Decimal | None]]:
+    shown = house.session.snapshot(1, 0).foreign_orders
+    return [(each.order_id, each.instrument, each.units, each.price) for each in shown]
+
+
+def test_a_waiting_order_made_by_hand_is_known_within_a_minute(house: House) -> None:
+    house.until_sent()  # whose stop waits at the broker too, and is Keel's
+    number = house.broker.order_by_hand(GBP, 1_000, Decimal("1.05"))
+    house.wait(EVERY_S + 1)
+    assert shown_orders(house) == [(number, GBP, 1_000, Decimal("1.05"))]
+    assert house.session.desk.trading_state is TradingState.ACTIVE
+    house.check()
+
+
+def test_a_waiting_order_is_known_at_the_start(house: House) -> None:
+    house.until_sent()
+    number = house.broker.order_by_hand(GBP, -1_000, Decimal("1.15"))
+    house.restart()
+    assert [each[0] for each in shown_orders(house)] == [number]
+    house.restart(new_books=True)
+    assert [each[0] for each in shown_orders(house)] == [number]
+
+
+def test_an_order_that_is_gone_is_shown_no_longer_than_the_log_takes(house: House) -> None:
+    house.steps(2)
+    number = house.broker.order_by_hand(GBP, 1_000, Decimal("1.05"))
+    house.wait(EVERY_S + 1)
+    assert shown_orders(house)
+    house.broker.cancel_by_hand(number)
+    house.wait(1)
+    assert shown_orders(house) == []
