@@ -95,6 +95,13 @@ class DayBegan(msgspec.Struct, frozen=True, kw_only=True):
     equity_home: Decimal
 
 
+class PeakReached(msgspec.Struct, frozen=True, kw_only=True):
+    """Equity has risen to this, the highest that the drawdown is measured from; once a minute at most."""
+
+    ts_ns: int
+    equity_home: Decimal
+
+
 class ProtectionSent(msgspec.Struct, frozen=True, kw_only=True):
     """A stop-loss is about to be set for an open trade that has none; committed before the broker hears of it."""
 
@@ -291,6 +298,7 @@ Event = (
     | TradeFound
     | TradeClaimed
     | DayBegan
+    | PeakReached
     | ProtectionSent
     | TradeCloseSent
     | Reconciled

@@ -92,6 +92,7 @@ class Desk:
     equity_home: Decimal = ZERO
     peak_home: Decimal = ZERO
     fall_anchor_home: Decimal = ZERO
+    recorded_peak_home: Decimal = ZERO
     max_drawdown_pct: Decimal = ZERO
     day_start_home: Decimal = ZERO
     loss_anchor_home: Decimal = ZERO
@@ -187,7 +188,7 @@ class Desk:
         if breaker == "daily_loss":
             self.loss_anchor_home = self.equity_home
         elif breaker == "drawdown":
-            self.fall_anchor_home = self.equity_home
+            self.fall_anchor_home = self.recorded_peak_home = self.equity_home
 
     def counts(self) -> Counts:
         """Totals of the run so far."""

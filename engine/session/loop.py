@@ -37,6 +37,7 @@ from engine.session.commands import CommandDesk
 from engine.session.decide import Wanted, decide, pass_over
 from engine.session.desk import BARS_SHOWN, Desk
 from engine.session.dispatch import Dispatcher, record_trip
+from engine.session.peak import PeakKeeper
 from engine.session.protection import Guardian
 from engine.session.recovery import INTERRUPTED, rebuild
 from engine.session.view import take_snapshot
@@ -86,6 +87,7 @@ class TradingSession:
         self._warmup = WarmUp(desk, parts.market_data, desk.now_ns + parts.config.warmup_timeout_s * NS_PER_S)
         self._auditor = Auditor(desk, parts.broker, parts.journal, self._dispatcher)
         self._guardian = Guardian(desk, parts.broker, parts.journal, parts.kill, self._dispatcher)
+        self._peak = PeakKeeper(desk, parts.journal)
         self._commands = CommandDesk(desk, self._dispatcher, self._guardian, self._auditor, parts.journal, parts.kill)
         self._known_state = TradingState.ACTIVE
         self._trouble = ""
@@ -135,6 +137,8 @@ class TradingSession:
             self._on_bar(bar, is_stale=bar.close_ts_ns < newest_ns[bar.instrument])
         if bars:
             desk.curve.add(desk.now_ns, desk.equity_home, desk.ledger.balance_home)
+        if self._is_kept:
+            self._peak.look()
         if self._commands.stop_reason:
             self.stop(self._commands.stop_reason)
 
@@ -169,6 +173,8 @@ class TradingSession:
         if self.finished:
             return
         desk.state, desk.reason = state, reason
+        if self._is_kept:
+            self._peak.note()
         counts = desk.counts()
         self._journal.append(
             SessionStopped(
@@ -269,6 +275,8 @@ class TradingSession:
     def _open_books(self, equity_home: Decimal) -> None:
         desk = self._desk
         day_end_ns = desk.day_end_ns
+        # what a reader of the record would know by now
+        desk.recorded_peak_home = max(desk.fall_anchor_home, desk.opening_balance_home)
         desk.open_books(equity_home)
         if self._is_kept and desk.day_end_ns != day_end_ns:
             self._journal.append(DayBegan(ts_ns=desk.now_ns, equity_home=desk.day_start_home))
