@@ -96,6 +96,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     revision grows with each publication; ts_ns is market time, published_ns the wall clock at publication.
     digest is set when the run has ended; continues names the run whose books it goes on with.
+    clock_note is not empty while the machine's clock and the session's time differ.
     foreign_orders wait at the broker, are not ours and could open something; known as of the newest comparison.
     Amounts are in `currency`; bars holds the newest closed bars per instrument, oldest first.
     """
@@ -106,6 +107,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     session_state: SessionState = SessionState.READY
     trading_state: TradingState = TradingState.ACTIVE
     reason: str = ""
+    clock_note: str = ""
     run_id: int | None = None
     continues: int | None = None
     config: SessionConfig | None = None

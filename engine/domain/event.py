@@ -127,6 +127,13 @@ class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
     last_transaction_id: int
 
 
+class Interrupted(msgspec.Struct, frozen=True, kw_only=True):
+    """The process stood still for so many real seconds (the machine slept); what follows is done as after a restart."""
+
+    ts_ns: int
+    seconds: int
+
+
 class WarmedUp(msgspec.Struct, frozen=True, kw_only=True):
     """Every instrument has its look-back bars."""
 
@@ -302,6 +309,7 @@ Event = (
     | ProtectionSent
     | TradeCloseSent
     | Reconciled
+    | Interrupted
     | WarmedUp
     | LiveArmed
     | DecisionMade

@@ -32,6 +32,11 @@ class Auditor:
         self._seen_id = 0
         self.trouble = ""
 
+    def begin_anew(self) -> None:
+        """Compare as soon as the log can be read; nothing is sent before it."""
+        self._desk.unreconciled = True
+        self._due_ns = 0
+
     def look(self) -> None:
         """Compare if it is time; entries stop at a difference. What cannot be read is `trouble` until it can."""
         is_early = 0 < self._due_ns - self._desk.now_ns <= self._every_ns  # else the clock was set back
@@ -46,6 +51,9 @@ class Auditor:
         self._due_ns = self._desk.now_ns + self._every_ns
         if found:
             self._trip(found)
+        elif self._desk.unreconciled:
+            self.note_agreement()
+        self._desk.unreconciled = False
 
     def differences(self) -> tuple[str, ...]:
         """Compare as of one transaction; reads the log on until both sides are at the same one.

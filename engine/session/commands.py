@@ -154,6 +154,7 @@ class CommandDesk:
         if trade is None:
             raise Refusal(f"trade {trade_id} is not an open trade that Keel did not open")
         if command.choice == CLOSE:
+            self._refuse_unreconciled()
             if halted := self._kill.engaged():
                 raise Refusal(f"halted: {halted}; flatten closes everything even so")
             self._guardian.close(trade, "the operator's choice", command.command_id)
@@ -229,6 +230,7 @@ class CommandDesk:
         if not units:
             raise Refusal(f"there is no open position in {name}")
         intent = exit_intent(desk, name, -units, OrderReason.CLOSE_COMMAND, desk.now_ns)
+        self._refuse_unreconciled()
         if desk.halt_reason:
             raise Refusal(f"halted: {desk.halt_reason}; flatten closes everything even so")
         if desk.orders.reserved_units(name):
@@ -273,6 +275,11 @@ class CommandDesk:
         )
         measures = any(breaker.name == command.breaker for breaker in desk.panel.breakers)
         return f"breaker {command.breaker} released{'; it measures from the present equity' if measures else ''}"
+
+    def _refuse_unreconciled(self) -> None:
+        """Nothing but a flatten is sent on books that were not compared since the process stood still."""
+        if self._desk.unreconciled:
+            raise Refusal("the books were not compared yet since the interruption; try again in a moment")
 
     def _refuse_stale(self, expected_revision: int | None) -> None:
         """A page that shows an older trading state must not act on it."""

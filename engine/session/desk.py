@@ -83,6 +83,8 @@ class Desk:
     paused: bool = False
     halt_reason: str = ""
     flattening: str | None = None
+    unreconciled: bool = False
+    clock_note: str = ""
     arming_phrase: str = ""
     armed_until_ns: int | None = None
     former_orders: frozenset[str] = frozenset()

@@ -18,6 +18,7 @@ from engine.domain.event import (
     DayBegan,
     DecisionMade,
     Faulted,
+    Interrupted,
     LiveArmed,
     SessionStarted,
     SessionState,
@@ -40,6 +41,7 @@ from engine.session.dispatch import Dispatcher, record_trip
 from engine.session.peak import PeakKeeper
 from engine.session.protection import Guardian
 from engine.session.recovery import INTERRUPTED, rebuild
+from engine.session.timekeeping import Timekeeper
 from engine.session.view import take_snapshot
 from engine.session.warmup import WarmUp
 from engine.snapshot import Snapshot
@@ -87,6 +89,8 @@ class TradingSession:
         self._warmup = WarmUp(desk, parts.market_data, desk.now_ns + parts.config.warmup_timeout_s * NS_PER_S)
         self._auditor = Auditor(desk, parts.broker, parts.journal, self._dispatcher)
         self._guardian = Guardian(desk, parts.broker, parts.journal, parts.kill, self._dispatcher)
+        self._timekeeper = Timekeeper(desk, parts.clock)
+        self._woken_ns = 0
         self._peak = PeakKeeper(desk, parts.journal)
         self._commands = CommandDesk(desk, self._dispatcher, self._guardian, self._auditor, parts.journal, parts.kill)
         self._known_state = TradingState.ACTIVE
@@ -111,10 +115,9 @@ class TradingSession:
     def step(self, commands: Sequence[Command] = ()) -> None:
         """Do everything that is due now; expected trouble changes the state, unexpected trouble raises."""
         desk = self._desk
-        desk.now_ns = self._clock.now_ns()
-        desk.halt_reason = self._kill.noted
+        stood_still = self._begin_step()
         bars = self._poll()
-        self._dispatcher.sync()
+        self._dispatcher.sync(afresh=stood_still)
         self._dispatcher.expire()
         self._watch_what_is_held()
         if self._is_kept:
@@ -129,12 +132,12 @@ class TradingSession:
         if desk.flattening:
             self._commands.flatten()
         self._guardian.look()
-        if desk.state is SessionState.WARMING_UP:
+        if desk.state is SessionState.WARMING_UP and not desk.unreconciled:
             self._warm_up()
         self._note_trouble()  # the log was read again since, or the session has just begun to run
         newest_ns = _newest_ns(bars)
         for bar in bars:
-            self._on_bar(bar, is_stale=bar.close_ts_ns < newest_ns[bar.instrument])
+            self._on_bar(bar, is_stale=bar.close_ts_ns < max(newest_ns[bar.instrument], self._woken_ns + 1))
         if bars:
             desk.curve.add(desk.now_ns, desk.equity_home, desk.ledger.balance_home)
         if self._is_kept:
@@ -271,6 +274,28 @@ class TradingSession:
         if found := self._auditor.differences():
             raise HaltTrading(f"Our books and the broker's differ: {'; '.join(found)}.")
         self._auditor.note_agreement()
+
+    def _begin_step(self) -> bool:
+        """Take the time and look at the latch; says whether the process stood still and everything begins anew."""
+        lost_s = self._timekeeper.begin_step()
+        self._desk.halt_reason = self._kill.noted
+        if lost_s:
+            self._begin_anew(lost_s)
+        return lost_s > 0
+
+    def _begin_anew(self, lost_s: int) -> None:
+        """Go on as after a restart: log, books and history first, only then orders."""
+        desk = self._desk
+        log.warning("the process stood still for %s s", lost_s, extra={"subsystem": "session"})
+        self._journal.append(Interrupted(ts_ns=desk.now_ns, seconds=lost_s))
+        self._woken_ns = desk.now_ns
+        desk.state = SessionState.WARMING_UP
+        desk.reason = f"the process stood still for {lost_s} s, as when the machine sleeps; looking at everything again"
+        self._dispatcher.begin_anew()
+        self._guardian.begin_anew()
+        self._warmup.begin_anew()
+        if self._is_kept:
+            self._auditor.begin_anew()
 
     def _open_books(self, equity_home: Decimal) -> None:
         desk = self._desk

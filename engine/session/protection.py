@@ -59,6 +59,10 @@ class Guardian:
         self._second_ns = int(NS_PER_S * pace_of(desk.config))
         self._naked: dict[str, _Naked] = {}
 
+    def begin_anew(self) -> None:
+        """Take every trade without a stop for one that has just lost it: nobody looked meanwhile."""
+        self._naked.clear()
+
     def look(self) -> None:
         """Act on each trade that has been without a stop for too long; forget those that have one now."""
         desk = self._desk
@@ -70,7 +74,7 @@ class Guardian:
             return
         ids = {trade.trade_id for trade in bare}
         self._naked = {key: kept for key, kept in self._naked.items() if key in ids}
-        if self._dispatcher.trouble:
+        if self._dispatcher.trouble or desk.unreconciled:
             return  # it may have a stop that we could not read of
         for trade in bare:
             naked = self._naked_of(trade)

@@ -28,6 +28,7 @@ def take_snapshot(
         session_state=desk.state,
         trading_state=desk.trading_state,
         reason=desk.reason if desk.finished else desk.state_reason or desk.reason,
+        clock_note=desk.clock_note,
         run_id=desk.run_id,
         continues=desk.continues,
         config=desk.config,

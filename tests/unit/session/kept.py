@@ -1,7 +1,7 @@
 """A session on an account that outlives it: the broker stays, the process may end at any moment and begin anew."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from threading import Event
@@ -17,7 +17,7 @@ from engine.domain.limits import RiskLimits
 from engine.domain.market import Bar
 from engine.domain.order import OrderIntent, OrderReason
 from engine.node import HaltLatch
-from engine.ports import Opening
+from engine.ports import Clock, Opening
 from engine.session import TradingSession
 from engine.session.loop import SessionParts
 from engine.store.journal import JournalStore, open_journal
@@ -72,6 +72,7 @@ class House:
         *,
         limits: RiskLimits = LIMITS,
         also: Sequence[str] = (),
+        clock: Callable[[int], Clock] = lambda start_ns: PacedClock(start_ns, None),
     ) -> None:
         self.folder = folder
         self.names = tuple(one[0].instrument for one in bars if one[0].instrument not in also)
@@ -81,7 +82,7 @@ class House:
             instruments=self.instruments, currency="USD", balance=Decimal(100_000), start_ns=self.source.start_ns
         )
         self.broker = KeptBroker(inner)
-        self.clock = PacedClock(self.source.start_ns, None)
+        self.clock = clock(self.source.start_ns)
         self.latch = HaltLatch(folder / "HALT")
         self.model = Script(signals)
         self.limits = limits
