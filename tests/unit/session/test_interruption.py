@@ -1,7 +1,7 @@
 """Time: a machine whose clock is set ages nothing, and one that has slept begins as after a restart."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from threading import Event
@@ -14,6 +14,7 @@ from engine.domain.account import Holdings
 from engine.domain.command import ClaimTrade, ClosePosition, FlattenAll
 from engine.domain.error import RetryLater
 from engine.domain.event import SessionState, TradingState
+from engine.domain.market import Bar
 from engine.domain.order import OrderStatus
 from engine.ports import Wake
 from engine.session.audit import RECONCILIATION
@@ -134,8 +135,13 @@ def test_a_bar_that_the_history_lacks_is_kept_and_not_traded_on(
 ) -> None:
     awake(house)
     before = len(house.broker.submitted)
-    honest = FaultyMarketData.history
-    monkeypatch.setattr(FaultyMarketData, "history", lambda self, name, count: honest(self, name, count + 1)[:-1])
+    honest, asked = FaultyMarketData.history, []
+
+    def lagging(self: FaultyMarketData, name: str, count: int) -> Sequence[Bar]:
+        asked.append(name)
+        return honest(self, name, count + 1)[:-1]
+
+    monkeypatch.setattr(FaultyMarketData, "history", lagging)
     house.model.signals = {19: -1}
     if compared_late:
         unreadable(monkeypatch, "HTTP 503")
@@ -145,6 +151,7 @@ def test_a_bar_that_the_history_lacks_is_kept_and_not_traded_on(
         house.wait(1)
     desk = house.session.desk
     assert desk.state is SessionState.RUNNING
+    assert asked == [EUR]  # although the bars that came meanwhile would have been enough
     newest = desk.bars[EUR][-1]
     assert newest.open_ts_ns == MONDAY_NS + 19 * MINUTE_NS
     assert desk.windows[EUR].close_ts_ns[-1] == newest.close_ts_ns
