@@ -34,10 +34,19 @@ class Wake(Protocol):
 
 
 class Clock(Protocol):
-    """Market time."""
+    """Market time; it never goes back, whatever is done to the machine's clock."""
+
+    @property
+    def is_simulated(self) -> bool:
+        """Say whether this time is made here; if not, it goes on while the machine sleeps."""
+        ...
 
     def now_ns(self) -> int:
         """Return the present market time."""
+        ...
+
+    def drift_ns(self) -> int:
+        """Return how far the machine's wall clock is ahead of a time that was the same; 0 where it never was."""
         ...
 
     def wait_until(self, deadline_ns: int, wake: Wake) -> None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import msgspec
 import msgspec.structs
 
-from engine.domain.account import EquityPoint, Trade
+from engine.domain.account import EquityPoint, Trade, WorkingOrder
 from engine.domain.command import SessionConfig
 from engine.domain.decision import Decision, Gate
 from engine.domain.event import Claim, SessionState, TradingState
@@ -144,6 +144,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     revision grows with each publication; ts_ns is market time, published_ns the wall clock at publication.
     limits_revision counts the sets of limits of the run; until no_loosening_until_ns limits can only be made stricter.
     digest is set when the run has ended; continues names the run whose books it goes on with.
+    clock_note is not empty while the machine's clock and the session's time differ.
+    foreign_orders wait at the broker, are not ours and could open something; known as of the newest comparison.
     Amounts are in `currency`; bars holds the newest closed bars per instrument, oldest first.
     """
 
@@ -153,6 +155,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     session_state: SessionState = SessionState.READY
     trading_state: TradingState = TradingState.ACTIVE
     reason: str = ""
+    clock_note: str = ""
     run_id: int | None = None
     continues: int | None = None
     config: SessionConfig | None = None
@@ -181,6 +184,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     positions: tuple[PositionView, ...] = ()
     open_trades: tuple[Trade, ...] = ()
     foreign_trades: tuple[ForeignTrade, ...] = ()
+    foreign_orders: tuple[WorkingOrder, ...] = ()
     unresolved_orders: tuple[str, ...] = ()
     instruments: tuple[Instrument, ...] = ()
     quotes: tuple[Quote, ...] = ()

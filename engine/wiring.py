@@ -37,7 +37,7 @@ from engine.prediction.registry import ModelRegistry, incompatibility
 from engine.prediction.training import STARTER_ID, train_starter
 from engine.redaction import Secret
 from engine.session import TradingSession
-from engine.session.loop import SessionParts
+from engine.session.beginning import SessionParts
 from engine.store.journal import JournalStore, open_journal
 from engine.store.queries import connect_readonly, has_run
 

@@ -5,6 +5,7 @@ My tests are in tests/unit/adapters/test_clock.py.
 """
 
 import time
+from collections.abc import Callable
 
 from engine.domain.market import NS_PER_S
 from engine.ports import Wake
@@ -28,29 +29,60 @@ def monotonic_s() -> float:
     return time.monotonic()
 
 
+def steady_ns() -> int:
+    """Return nanoseconds of a clock that nobody can set, and that goes on while the machine sleeps where it has one."""
+    return time.monotonic_ns() if _STEADY is None else time.clock_gettime_ns(_STEADY)
+
+
+# Linux counts sleep by CLOCK_BOOTTIME alone, macOS by CLOCK_MONOTONIC, which is not its time.monotonic().
+_STEADY: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+
+
 class SystemClock:
-    """The time of the world."""
+    """The time of the world as the wall clock had it when this was made, counted on by a steady clock.
+
+    Whoever sets the machine's clock later makes no order old and begins no day: this does not follow, and says by
+    how much.
+    """
+
+    is_simulated = False
+
+    def __init__(self, wall_ns: Callable[[], int] = wall_ns, steady_ns: Callable[[], int] = steady_ns) -> None:
+        self._wall_ns = wall_ns
+        self._steady_ns = steady_ns
+        self._offset_ns = wall_ns() - steady_ns()
 
     def now_ns(self) -> int:
         """Return UTC nanoseconds."""
-        return time.time_ns()
+        return self._offset_ns + self._steady_ns()
+
+    def drift_ns(self) -> int:
+        """Return how far the wall clock is ahead of this."""
+        return self._wall_ns() - self.now_ns()
 
     def wait_until(self, deadline_ns: int, wake: Wake) -> None:
         """Sleep until the deadline, or until woken."""
-        wake.wait(max(deadline_ns - time.time_ns(), 0) / NS_PER_S)
+        wake.wait(max(deadline_ns - self.now_ns(), 0) / NS_PER_S)
 
 
 class VenueClock:
     """The time of a simulated venue in another process, which said what time it was, and how fast its time runs."""
 
-    def __init__(self, venue_ns: int, rate: float) -> None:
+    is_simulated = False
+
+    def __init__(self, venue_ns: int, rate: float, steady_ns: Callable[[], int] = steady_ns) -> None:
         self._venue_ns = venue_ns
         self._rate = rate
-        self._begun_s = time.monotonic()
+        self._steady_ns = steady_ns
+        self._begun_ns = steady_ns()
 
     def now_ns(self) -> int:
         """Return the venue's present time."""
-        return self._venue_ns + int((time.monotonic() - self._begun_s) * self._rate * NS_PER_S)
+        return self._venue_ns + int((self._steady_ns() - self._begun_ns) * self._rate)
+
+    def drift_ns(self) -> int:
+        """Return 0: a venue's time has nothing to do with the wall clock."""
+        return 0
 
     def wait_until(self, deadline_ns: int, wake: Wake) -> None:
         """Sleep until the venue's time has reached the deadline, or until woken."""
@@ -65,6 +97,8 @@ class PacedClock:
     time always lands exactly on the deadline, unless a command ends the wait early.
     """
 
+    is_simulated = True
+
     def __init__(self, start_ns: int, speed: float | None, gap_ns: int = GAP_NS) -> None:
         self._now_ns = start_ns
         self._speed = speed
@@ -73,6 +107,10 @@ class PacedClock:
     def now_ns(self) -> int:
         """Return the present market time."""
         return self._now_ns
+
+    def drift_ns(self) -> int:
+        """Return 0: market time that is made here agrees with no clock."""
+        return 0
 
     def wait_until(self, deadline_ns: int, wake: Wake) -> None:
         """Advance to the deadline, or part of the way when woken."""

@@ -96,6 +96,13 @@ class DayBegan(msgspec.Struct, frozen=True, kw_only=True):
     equity_home: Decimal
 
 
+class PeakReached(msgspec.Struct, frozen=True, kw_only=True):
+    """Equity has risen to this, the highest that the drawdown is measured from; once a minute at most."""
+
+    ts_ns: int
+    equity_home: Decimal
+
+
 class ProtectionSent(msgspec.Struct, frozen=True, kw_only=True):
     """A stop-loss is about to be set for an open trade that has none; committed before the broker hears of it."""
 
@@ -119,6 +126,13 @@ class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
     ts_ns: int
     balance_home: Decimal
     last_transaction_id: int
+
+
+class Interrupted(msgspec.Struct, frozen=True, kw_only=True):
+    """The process stood still for so many real seconds (the machine slept); what follows is done as after a restart."""
+
+    ts_ns: int
+    seconds: int
 
 
 class WarmedUp(msgspec.Struct, frozen=True, kw_only=True):
@@ -305,9 +319,11 @@ Event = (
     | TradeFound
     | TradeClaimed
     | DayBegan
+    | PeakReached
     | ProtectionSent
     | TradeCloseSent
     | Reconciled
+    | Interrupted
     | WarmedUp
     | LiveArmed
     | DecisionMade

@@ -24,8 +24,11 @@ def kill_settings(
 ) -> Settings:
     """Read the few settings that are needed; the environment wins over the file, `data` and `account` over both.
 
-    Raises ConfigError when one of them is bad, or the file cannot be read.
+    Raises ConfigError when one of them is bad, the file cannot be read, or `data` is no folder. The folder of .env may
+    be missing: that keeps nobody from closing.
     """
+    if data is not None:
+        _check_folder(data)
     needed = _given(_NEEDED, environment, env_file)
     if data is not None:
         needed["KEEL_DATA_DIR"] = str(data)
@@ -37,9 +40,20 @@ def kill_settings(
 def halt_path(
     data: Path | None = None, environment: Mapping[str, str] | None = None, env_file: Path = Path(".env")
 ) -> Path:
-    """Say where the file HALT belongs, from the data folder alone; raises ConfigError when .env cannot be read."""
-    folder = {"KEEL_DATA_DIR": str(data)} if data is not None else _given(_NEEDED[:1], environment, env_file)
-    return load_settings(folder, Path(os.devnull)).halt_path
+    """Say where the file HALT belongs, from the data folder alone.
+
+    Raises ConfigError when .env cannot be read, or there is no such folder: an engine that runs has made its own, so
+    that a new one could only halt nobody.
+    """
+    given = {"KEEL_DATA_DIR": str(data)} if data is not None else _given(_NEEDED[:1], environment, env_file)
+    path = load_settings(given, Path(os.devnull)).halt_path
+    _check_folder(path.parent)
+    return path
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise ConfigError(f"The data folder {folder} does not exist, so no engine runs on it; nothing was done.")
 
 
 def _given(keys: Sequence[str], environment: Mapping[str, str] | None, env_file: Path) -> dict[str, str]:

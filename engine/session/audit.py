@@ -4,7 +4,7 @@ I must not repair anything: a difference stops entries and waits for a person.
 My tests are in tests/unit/session/test_audit.py.
 """
 
-from engine.domain.account import WorkingOrder
+from engine.domain.account import Holdings, WorkingOrder
 from engine.domain.error import RetryLater
 from engine.domain.event import Reconciled
 from engine.domain.market import NS_PER_S
@@ -29,12 +29,18 @@ class Auditor:
         self._dispatcher = dispatcher
         self._every_ns = int(EVERY_S * NS_PER_S * pace_of(desk.config))
         self._due_ns = 0
+        self._seen_id = 0
         self.trouble = ""
+
+    def begin_anew(self) -> None:
+        """Compare as soon as the log can be read; nothing is sent before it."""
+        self._desk.unreconciled = True
+        self._due_ns = 0
 
     def look(self) -> None:
         """Compare if it is time; entries stop at a difference. What cannot be read is `trouble` until it can."""
         is_early = 0 < self._due_ns - self._desk.now_ns <= self._every_ns  # else the clock was set back
-        if is_early or self._dispatcher.trouble:
+        if (is_early and not self._orders_may_be_gone) or self._dispatcher.trouble:
             return
         try:
             found = self.differences()
@@ -45,6 +51,9 @@ class Auditor:
         self._due_ns = self._desk.now_ns + self._every_ns
         if found:
             self._trip(found)
+        elif self._desk.unreconciled:
+            self.note_agreement()
+        self._desk.unreconciled = False
 
     def differences(self) -> tuple[str, ...]:
         """Compare as of one transaction; reads the log on until both sides are at the same one.
@@ -59,11 +68,21 @@ class Auditor:
             if self._dispatcher.trouble:
                 raise RetryLater(self._dispatcher.trouble)
             if ledger.last_transaction_id == holdings.last_transaction_id:
+                self._seen_id = holdings.last_transaction_id
+                self._desk.foreign_orders = tuple(order for order in _opening(holdings) if not self._is_ours(order))
                 return breaks(ledger.balance_home, ledger.open_trades, holdings)
         raise RetryLater(
             f"The broker tells of its account after transaction {holdings.last_transaction_id}, "
             f"its log has come to {ledger.last_transaction_id}."
         )
+
+    def objection(self) -> str:
+        """Compare for the operator who says that all is well: why it is not, or "". The next turn stays when it was."""
+        try:
+            found = self.differences()
+        except RetryLater as error:
+            return f"the broker cannot be compared with now: {error}"
+        return f"our books and the broker's still differ: {'; '.join(found)}" if found else ""
 
     def waiting(self) -> tuple[WorkingOrder, ...] | None:
         """Return the orders at the broker that could open something; None when it cannot be asked now."""
@@ -71,7 +90,7 @@ class Auditor:
             holdings = self._broker.holdings()
         except RetryLater:
             return None
-        return tuple(order for order in holdings.orders if order.trade_id is None)
+        return _opening(holdings)
 
     def note_agreement(self) -> None:
         """Journal that both sides agree; nothing is sent before this."""
@@ -85,6 +104,14 @@ class Auditor:
             )
         )
 
+    @property
+    def _orders_may_be_gone(self) -> bool:
+        """Say whether the log went on since orders of others were seen: what was filled is not shown as waiting."""
+        return bool(self._desk.foreign_orders) and self._desk.ledger.last_transaction_id != self._seen_id
+
+    def _is_ours(self, order: WorkingOrder) -> bool:
+        return self._desk.orders.is_ours(order.client_order_id)
+
     def _trip(self, found: tuple[str, ...]) -> None:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         trip = Trip(
@@ -96,3 +123,8 @@ class Auditor:
         )
         if self._desk.panel.latch(trip):
             record_trip(self._journal, trip)
+
+
+def _opening(holdings: Holdings) -> tuple[WorkingOrder, ...]:
+    """Orders that wait for more than the end of a trade: when they are filled something may be open that was not."""
+    return tuple(order for order in holdings.orders if order.trade_id is None)

@@ -27,7 +27,7 @@ from engine.domain.limits import Effect, limit_fields
 from engine.domain.market import NS_PER_S
 from engine.domain.order import OrderReason
 from engine.ports import Journal, KillSwitch
-from engine.session.audit import Auditor
+from engine.session.audit import RECONCILIATION, Auditor
 from engine.session.decide import exit_intent, preview
 from engine.session.desk import Desk
 from engine.session.dispatch import Dispatcher
@@ -159,6 +159,7 @@ class CommandDesk:
         if trade is None:
             raise Refusal(f"trade {trade_id} is not an open trade that Keel did not open")
         if command.choice == CLOSE:
+            self._refuse_unreconciled()
             if halted := self._kill.engaged():
                 raise Refusal(f"halted: {halted}; flatten closes everything even so")
             self._guardian.close(trade, "the operator's choice", command.command_id)
@@ -234,6 +235,7 @@ class CommandDesk:
         if not units:
             raise Refusal(f"there is no open position in {name}")
         intent = exit_intent(desk, name, -units, OrderReason.CLOSE_COMMAND, desk.now_ns)
+        self._refuse_unreconciled()
         if desk.halt_reason:
             raise Refusal(f"halted: {desk.halt_reason}; flatten closes everything even so")
         if desk.orders.reserved_units(name):
@@ -295,8 +297,14 @@ class CommandDesk:
         desk = self._desk
         if not command.reason.strip():
             raise Refusal("releasing a breaker needs a reason")
-        if not desk.panel.release(command.breaker):
+        if desk.panel.trip_of(command.breaker) is None:
             raise Refusal(f"breaker {command.breaker!r} is not tripped")
+        if command.breaker == RECONCILIATION:
+            objection = self._auditor.objection()
+            desk.mark()  # the log may have been read on
+            if objection:
+                raise Refusal(objection)
+        desk.panel.release(command.breaker)
         desk.reanchor(command.breaker)
         self._journal.append(
             BreakerReleased(
@@ -308,6 +316,11 @@ class CommandDesk:
         )
         measures = any(breaker.name == command.breaker for breaker in desk.panel.breakers)
         return f"breaker {command.breaker} released{'; it measures anew from now on' if measures else ''}"
+
+    def _refuse_unreconciled(self) -> None:
+        """Nothing but a flatten is sent on books that were not compared since the process stood still."""
+        if self._desk.unreconciled:
+            raise Refusal("the books were not compared yet since the interruption; try again in a moment")
 
     def _refuse_stale(self, expected_revision: int | None) -> None:
         """A page that shows an older trading state must not act on it."""

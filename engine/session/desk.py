@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from engine.domain.account import EquityPoint, Trade
+from engine.domain.account import EquityPoint, Trade, WorkingOrder
 from engine.domain.calendar import next_rollover_ns
 from engine.domain.command import SessionConfig
 from engine.domain.decision import Decision
@@ -92,14 +92,18 @@ class Desk:
     paused: bool = False
     halt_reason: str = ""
     flattening: str | None = None
+    unreconciled: bool = False
+    clock_note: str = ""
     arming_phrase: str = ""
     armed_until_ns: int | None = None
     former_orders: frozenset[str] = frozenset()
+    foreign_orders: tuple[WorkingOrder, ...] = ()
     claims: dict[str, Claim] = field(default_factory=dict)
     decided: dict[tuple[str, str], int] = field(default_factory=dict)
     equity_home: Decimal = ZERO
     peak_home: Decimal = ZERO
     fall_anchor_home: Decimal = ZERO
+    recorded_peak_home: Decimal = ZERO
     max_drawdown_pct: Decimal = ZERO
     day_start_home: Decimal = ZERO
     loss_anchor_home: Decimal = ZERO
@@ -229,7 +233,7 @@ class Desk:
         if breaker == "daily_loss":
             self.loss_anchor_home = self.equity_home
         elif breaker == "drawdown":
-            self.fall_anchor_home = self.equity_home
+            self.fall_anchor_home = self.recorded_peak_home = self.equity_home
         elif breaker == "loss_streak":
             self.conduct.forgive_losses()
         elif breaker == "model_faults":

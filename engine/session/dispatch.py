@@ -90,6 +90,10 @@ class Dispatcher:
         if self._desk.orders.status_of(order_id) is OrderStatus.SUBMITTED:
             self._update(order_id, OrderStatus.UNRESOLVED, why)
 
+    def begin_anew(self) -> None:
+        """Give every order of unknown outcome its whole grace time again: nobody looked at the log meanwhile."""
+        self._untraced_since = {}
+
     def sync(self, *, afresh: bool = False) -> None:
         """Book every new broker transaction; when they cannot be read now, `trouble` says why until they can."""
         for transaction in self._read(afresh=afresh):

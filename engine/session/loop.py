@@ -5,75 +5,41 @@ My tests are in tests/unit/session/test_loop.py.
 """
 
 import logging
-from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from decimal import Decimal
 
-from engine.domain.account import Account
-from engine.domain.command import Command, SessionConfig
+from engine.domain.command import Command
 from engine.domain.decision import Action
-from engine.domain.error import Bug, ConfigError, HaltTrading, RetryLater
+from engine.domain.error import RetryLater
 from engine.domain.event import (
-    BreakerReleased,
-    DayBegan,
     DecisionMade,
     Faulted,
-    LiveArmed,
-    SessionStarted,
+    Interrupted,
     SessionState,
     SessionStopped,
-    TradeFound,
     TradingState,
     TradingStateChanged,
     WarmedUp,
 )
-from engine.domain.instrument import Instrument
-from engine.domain.limit_changes import loosened
 from engine.domain.market import NS_PER_S, Bar, Quote
-from engine.domain.schedule import DayStart
-from engine.domain.window import BarWindow
-from engine.ports import Broker, Clock, Curfew, Journal, KillSwitch, MarketData, Opening, Past, Predictor
 from engine.risk.price_rules import FUTURE_S_MAX
 from engine.session.audit import Auditor
-from engine.session.commands import CommandDesk, no_loosening
+from engine.session.beginning import Beginning, SessionParts, new_desk
+from engine.session.commands import CommandDesk
+from engine.session.days import Days
 from engine.session.decide import Wanted, decide, obstacle, pass_over
-from engine.session.desk import BARS_SHOWN, Desk
+from engine.session.desk import Desk
 from engine.session.dispatch import Dispatcher, record_trip
+from engine.session.peak import PeakKeeper
 from engine.session.protection import Guardian
-from engine.session.recovery import INTERRUPTED, rebuild
+from engine.session.timekeeping import Timekeeper
 from engine.session.view import take_snapshot
 from engine.session.warmup import WarmUp
 from engine.snapshot import Snapshot
 
 log = logging.getLogger("engine.session")
 RETRY_NS = NS_PER_S
-NEW_DAY = "a new trading day has begun"
 _TRADING = (SessionState.RUNNING, SessionState.DEGRADED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionParts:
-    """What the wiring hands to a session; an arming_phrase makes it a live one, which was armed as it starts.
-
-    past is what earlier runs recorded of the account whose books this session goes on with. former_orders are the ids
-    of all orders that the database has of the account: one that older books sent may still arrive. curfew is what its
-    runs leave behind whatever books they kept.
-    """
-
-    config: SessionConfig
-    clock: Clock
-    market_data: MarketData
-    broker: Broker
-    predictor: Predictor
-    journal: Journal
-    kill: KillSwitch
-    instruments: Mapping[str, Instrument]
-    engine_version: str
-    arming_phrase: str = ""
-    past: Past | None = None
-    former_orders: frozenset[str] = frozenset()
-    curfew: Curfew | None = None
 
 
 class TradingSession:
@@ -87,21 +53,29 @@ class TradingSession:
         self._journal = parts.journal
         self._market_data = parts.market_data
         account = parts.broker.account()
-        self._desk = desk = _new_desk(parts, account)
+        self._desk = desk = new_desk(parts, account)
         self._dispatcher = Dispatcher(desk, parts.broker, parts.journal, parts.kill)
         self._warmup = WarmUp(desk, parts.market_data, desk.now_ns + parts.config.warmup_timeout_s * NS_PER_S)
         self._auditor = Auditor(desk, parts.broker, parts.journal, self._dispatcher)
         self._guardian = Guardian(desk, parts.broker, parts.journal, parts.kill, self._dispatcher)
+        self._timekeeper = Timekeeper(desk, parts.clock)
+        self._woken_ns = 0
+        self._peak = PeakKeeper(desk, parts.journal)
         self._commands = CommandDesk(desk, self._dispatcher, self._guardian, self._auditor, parts.journal, parts.kill)
         self._known_state = TradingState.ACTIVE
         self._trouble = ""
         self._judged_home = Decimal(0)
         self._watched: frozenset[str] = frozenset(parts.config.instruments)
         self._is_kept = False
+        self._days = Days(desk, parts.journal)
         self._is_outside = not parts.config.mode.is_simulated
         duration_s = parts.config.duration_s
         self._end_ns = desk.now_ns + duration_s * NS_PER_S if duration_s else None
-        self._begin(account)
+        beginning = Beginning(parts, desk, self._dispatcher, self._auditor, self._days)
+        self._is_kept = beginning.begin(account.equity_home)
+        self._watch()
+        parts.journal.commit()
+        log.info("session started: run %s", desk.run_id, extra={"subsystem": "session"})
 
     @property
     def finished(self) -> bool:
@@ -116,16 +90,15 @@ class TradingSession:
     def step(self, commands: Sequence[Command] = ()) -> None:
         """Do everything that is due now; expected trouble changes the state, unexpected trouble raises."""
         desk = self._desk
-        desk.now_ns = self._clock.now_ns()
-        desk.halt_reason = self._kill.noted
+        stood_still = self._begin_step()
         bars = self._poll()
-        self._dispatcher.sync()
+        self._dispatcher.sync(afresh=stood_still)
         self._dispatcher.expire()
         self._watch_what_is_held()
         if self._is_kept:
             self._auditor.look()
         self._note_trouble()
-        moved = self._mark()
+        moved = self._days.mark()
         for command in commands:
             self._commands.handle(command)
         if moved or commands or desk.equity_home != self._judged_home or desk.conduct.stirred or self._is_outside:
@@ -134,14 +107,16 @@ class TradingSession:
         if desk.flattening:
             self._commands.flatten()
         self._guardian.look()
-        if desk.state is SessionState.WARMING_UP:
+        if desk.state is SessionState.WARMING_UP and not desk.unreconciled:
             self._warm_up()
         self._note_trouble()  # the log was read again since, or the session has just begun to run
         newest_ns = _newest_ns(bars)
         for bar in bars:
-            self._on_bar(bar, is_stale=bar.close_ts_ns < newest_ns[bar.instrument])
+            self._on_bar(bar, is_stale=bar.close_ts_ns < max(newest_ns[bar.instrument], self._woken_ns + 1))
         if bars:
             desk.curve.add(desk.now_ns, desk.equity_home, desk.ledger.balance_home)
+        if self._is_kept:
+            self._peak.look()
         if self._commands.stop_reason:
             self.stop(self._commands.stop_reason)
 
@@ -176,6 +151,8 @@ class TradingSession:
         if self.finished:
             return
         desk.state, desk.reason = state, reason
+        if self._is_kept:
+            self._peak.note()
         counts = desk.counts()
         self._journal.append(
             SessionStopped(
@@ -217,103 +194,27 @@ class TradingSession:
         """Make everything so far durable; raises HaltTrading."""
         self._journal.commit()
 
-    def _begin(self, account: Account) -> None:
-        """Start as after a crash, because it may have been one: rebuild, catch up, compare; only then anything else."""
-        parts, desk = self._parts, self._desk
-        parts.market_data.start(parts.config.instruments, parts.config.granularity)
-        opening = parts.broker.opening()
-        self._is_kept = bool(opening.account)
-        if parts.curfew is not None:
-            self._keep(parts.curfew)
-        unfinished = self._open(opening)
-        self._journal.append(self._started(opening))
-        if parts.past is None:
-            for trade in opening.trades:
-                orders = tuple(order for order in opening.orders if order.trade_id == trade.trade_id)
-                self._journal.append(TradeFound(ts_ns=desk.now_ns, trade=trade, orders=orders))
-        if parts.arming_phrase:
-            self._journal.append(LiveArmed(ts_ns=desk.now_ns, until_ns=desk.arm()))
-        for order_id in unfinished:
-            self._dispatcher.doubt(order_id, INTERRUPTED)
-        self._dispatcher.sync(afresh=True)
-        if self._dispatcher.trouble:
-            raise RetryLater(self._dispatcher.trouble)
-        self._reconcile()
-        self._open_books(account.equity_home)
-        self._watch()
-        self._journal.commit()
-        log.info("session started: run %s", desk.run_id, extra={"subsystem": "session"})
+    def _begin_step(self) -> bool:
+        """Take the time and look at the latch; says whether the process stood still and everything begins anew."""
+        lost_s = self._timekeeper.begin_step()
+        self._desk.halt_reason = self._kill.noted
+        if lost_s:
+            self._begin_anew(lost_s)
+        return lost_s > 0
 
-    def _keep(self, curfew: Curfew) -> None:
-        """Starting anew is no way round what a bad day forbids; raises ConfigError when limits would be less strict."""
-        desk, day = self._desk, DayStart.parse(curfew.limits.trading_day)
-        for breaker, trip_ns in curfew.trips.items():
-            if desk.panel.is_daily(breaker):
-                desk.forbid_loosening(trip_ns, day)
-        looser = loosened(curfew.limits, desk.limits)
-        if looser and desk.now_ns < desk.no_loosening_until_ns:
-            raise ConfigError(f"{no_loosening(', '.join(looser), desk.no_loosening_until_ns)}.")
-
-    def _open(self, opening: Opening) -> tuple[str, ...]:
-        """Take the books up where the past left them, or begin new ones; returns orders of unknown outcome."""
-        desk, past = self._desk, self._parts.past
-        if past is not None:
-            return rebuild(desk, past)
-        desk.ledger.begin(opening.balance_home, opening.last_transaction_id)
-        for trade in opening.trades:
-            desk.ledger.find(trade, opening.orders)
-        return ()
-
-    def _started(self, opening: Opening) -> SessionStarted:
-        parts, desk = self._parts, self._desk
+    def _begin_anew(self, lost_s: int) -> None:
+        """Go on as after a restart: log, books and history first, only then orders."""
+        desk = self._desk
+        log.warning("the process stood still for %s s", lost_s, extra={"subsystem": "session"})
+        self._journal.append(Interrupted(ts_ns=desk.now_ns, seconds=lost_s))
+        self._woken_ns = desk.now_ns
+        desk.state = SessionState.WARMING_UP
+        desk.reason = f"the process stood still for {lost_s} s, as when the machine sleeps; looking at everything again"
+        self._dispatcher.begin_anew()
+        self._guardian.begin_anew()
+        self._warmup.begin_anew()
         if self._is_kept:
-            desk.opening_balance_home = desk.ledger.balance_home
-        return SessionStarted(
-            ts_ns=desk.now_ns,
-            config=parts.config,
-            model_sha256=parts.predictor.spec.sha256,
-            opening_balance_home=desk.opening_balance_home,
-            engine_version=parts.engine_version,
-            account=opening.account,
-            opening_transaction_id=desk.ledger.last_transaction_id if self._is_kept else 0,
-            continues=parts.past.run_id if parts.past else None,
-        )
-
-    def _reconcile(self) -> None:
-        """Nothing is sent before our books and the broker's agree; raises HaltTrading when they do not."""
-        if found := self._auditor.differences():
-            raise HaltTrading(f"Our books and the broker's differ: {'; '.join(found)}.")
-        self._auditor.note_agreement()
-
-    def _open_books(self, equity_home: Decimal) -> None:
-        desk = self._desk
-        day_end_ns = desk.day_end_ns
-        desk.open_books(equity_home)
-        if desk.day_end_ns != day_end_ns:
-            self._begin_day()
-
-    def _mark(self) -> bool:
-        """Value what is open; note when a trading day began."""
-        desk = self._desk
-        day_end_ns = desk.day_end_ns
-        moved = desk.mark()
-        if desk.day_end_ns != day_end_ns:
-            self._begin_day()
-        return moved
-
-    def _begin_day(self) -> None:
-        """A trading day begins: what was tripped for the last one is released."""
-        desk = self._desk
-        if self._is_kept:
-            self._journal.append(DayBegan(ts_ns=desk.now_ns, equity_home=desk.day_start_home))
-        for trip in desk.panel.daily_trips:
-            desk.panel.release(trip.breaker)
-            desk.reanchor(trip.breaker)
-            self._journal.append(
-                BreakerReleased(
-                    ts_ns=desk.now_ns, breaker=trip.breaker, reason=NEW_DAY, equity_home=desk.day_start_home
-                )
-            )
+            self._auditor.begin_anew()
 
     def _watch_what_is_held(self) -> None:
         """Follow prices of what is held and not traded, else nobody knows what it is worth."""
@@ -426,7 +327,7 @@ class TradingSession:
     def _look_again(self) -> None:
         """An order may have moved the account, and the log that was read behind it may have told of anything."""
         self._note_trouble()
-        if self._mark():
+        if self._days.mark():
             self._watch()
 
 
@@ -448,31 +349,3 @@ def _usable(quote: Quote, known: Quote | None, now_ns: int) -> bool:
     bid, ask = quote.bid, quote.ask
     sane = bid.is_finite() and ask.is_finite() and 0 < bid <= ask
     return sane and (known is None or quote.ts_ns >= known.ts_ns) and quote.age_s(now_ns) >= -FUTURE_S_MAX
-
-
-def _new_desk(parts: SessionParts, account: Account) -> Desk:
-    config = parts.config
-    missing = [name for name in config.instruments if name not in parts.instruments]
-    if missing or not config.instruments:
-        raise ConfigError(f"Instruments {', '.join(missing) or 'none'} are not offered by this venue.")
-    if account.currency != config.currency:
-        raise ConfigError(f"The account's currency is {account.currency}, the session's is {config.currency}.")
-    lookback = max(parts.predictor.spec.lookback_bars, config.limits.atr_period + 1)
-    if lookback <= 0:
-        raise Bug("a session needs at least one bar of look-back")
-    return Desk(
-        config=config,
-        run_id=parts.journal.run_id,
-        continues=parts.past.run_id if parts.past else None,
-        currency=account.currency,
-        instruments={name: parts.instruments[name] for name in config.instruments},
-        offered=parts.instruments,
-        granularity_ns=config.granularity.ns,
-        limits=config.limits,
-        arming_phrase=parts.arming_phrase,
-        former_orders=parts.former_orders,
-        opening_balance_home=account.balance_home,
-        now_ns=parts.clock.now_ns(),
-        windows={name: BarWindow(name, lookback) for name in config.instruments},
-        bars={name: deque(maxlen=max(BARS_SHOWN, lookback)) for name in config.instruments},
-    )

@@ -23,15 +23,28 @@ log = logging.getLogger("engine.session")
 # The stop of an entry stands in the log right behind the fill; a page of the log may end between the two.
 PATIENCE_S = 2
 AGAIN_S = 3
+# Requests that do no good are made more and more seldom, and in a closed market from the first one on.
+AGAIN_S_MAX = 300
 TRIES_MAX = 2
 NAKED = "it has no stop-loss and takes none"
 
 
+class _Situation(msgspec.Struct, frozen=True):
+    """What decides whether a request may do any good: the market is open (None: no price yet), the size, the latch."""
+
+    is_open: bool | None
+    units: Decimal
+    halted: bool
+
+
 class _Naked(msgspec.Struct):
-    """Since when a trade has no stop, how often one was sent, and when to act next."""
+    """What was done about a trade without a stop: when to act next, after which wait, how often and when we acted."""
 
     due_ns: int
+    wait_s: int
+    situation: _Situation
     tries: int = 0
+    acted_ns: int | None = None
 
 
 class Guardian:
@@ -46,6 +59,10 @@ class Guardian:
         self._second_ns = int(NS_PER_S * pace_of(desk.config))
         self._naked: dict[str, _Naked] = {}
 
+    def begin_anew(self) -> None:
+        """Take every trade without a stop for one that has just lost it: nobody looked meanwhile."""
+        self._naked.clear()
+
     def look(self) -> None:
         """Act on each trade that has been without a stop for too long; forget those that have one now."""
         desk = self._desk
@@ -57,14 +74,40 @@ class Guardian:
             return
         ids = {trade.trade_id for trade in bare}
         self._naked = {key: kept for key, kept in self._naked.items() if key in ids}
-        if self._dispatcher.trouble:
+        if self._dispatcher.trouble or desk.unreconciled:
             return  # it may have a stop that we could not read of
         for trade in bare:
-            naked = self._naked.setdefault(trade.trade_id, _Naked(due_ns=desk.now_ns + PATIENCE_S * self._second_ns))
+            naked = self._naked_of(trade)
             wait_ns = naked.due_ns - desk.now_ns
-            if not 0 < wait_ns <= AGAIN_S * self._second_ns:  # a longer wait means that the clock was set back
-                naked.due_ns = desk.now_ns + AGAIN_S * self._second_ns
+            if not 0 < wait_ns <= naked.wait_s * self._second_ns:  # a longer wait means that the clock was set back
+                self._plan(naked)
                 self._act(trade, naked)
+
+    def _naked_of(self, trade: Trade) -> _Naked:
+        """What is known of a naked trade; what was in vain before may do good once its situation has changed."""
+        now_ns, situation = self._desk.now_ns, self._situation_of(trade)
+        naked = self._naked.get(trade.trade_id)
+        if naked is None:
+            due_ns = now_ns + PATIENCE_S * self._second_ns
+            naked = self._naked[trade.trade_id] = _Naked(due_ns, PATIENCE_S, situation)
+        elif naked.situation != situation:
+            naked.situation = situation
+            if situation.is_open is not False and naked.acted_ns is not None:
+                naked.tries, naked.wait_s = 0, AGAIN_S
+                naked.due_ns = naked.acted_ns + AGAIN_S * self._second_ns
+        return naked
+
+    def _situation_of(self, trade: Trade) -> _Situation:
+        desk = self._desk
+        quote = desk.quotes.get(trade.instrument)
+        return _Situation(quote.tradeable if quote else None, trade.units, bool(desk.halt_reason))
+
+    def _plan(self, naked: _Naked) -> None:
+        """Say when to act again if what is done now does no good."""
+        is_hopeful = naked.situation.is_open is not False and naked.tries <= TRIES_MAX
+        naked.wait_s = AGAIN_S if is_hopeful else min(max(2 * naked.wait_s, AGAIN_S), AGAIN_S_MAX)
+        naked.acted_ns = self._desk.now_ns
+        naked.due_ns = self._desk.now_ns + naked.wait_s * self._second_ns
 
     def _act(self, trade: Trade, naked: _Naked) -> None:
         naked.tries += 1

@@ -22,7 +22,9 @@ from engine.domain.event import (
     OrderFilled,
     OrderInitialized,
     OrderUpdated,
+    PeakReached,
     SessionStarted,
+    SessionState,
     SessionStopped,
     TradeClaimed,
     TradeFound,
@@ -84,9 +86,14 @@ def _day(desk: Desk, event: DayBegan) -> None:
     desk.fall_anchor_home = max(desk.fall_anchor_home, event.equity_home)
 
 
-def _stopped(desk: Desk, _: SessionStopped) -> None:
-    """Whoever stops a session begins the next one with a new peak; a crash does not."""
-    desk.fall_anchor_home = ZERO
+def _peak(desk: Desk, event: PeakReached) -> None:
+    desk.fall_anchor_home = max(desk.fall_anchor_home, event.equity_home)
+
+
+def _stopped(desk: Desk, event: SessionStopped) -> None:
+    """Whoever stops a session begins the next one with a new peak; a crash does not, and neither does a fault."""
+    if event.state is not SessionState.FAULTED:
+        desk.fall_anchor_home = ZERO
 
 
 def _initialized(desk: Desk, event: OrderInitialized) -> None:
@@ -147,6 +154,7 @@ _HANDLERS: dict[type[Event], Callable[[Desk, Any], None]] = {
     TradeFound: _found,
     TradeClaimed: _claimed,
     DayBegan: _day,
+    PeakReached: _peak,
     SessionStopped: _stopped,
     OrderInitialized: _initialized,
     OrderUpdated: _updated,

@@ -17,20 +17,29 @@ class WarmUp:
     def __init__(self, desk: Desk, market_data: MarketData, deadline_ns: int) -> None:
         self._desk = desk
         self._market_data = market_data
-        self._deadline_ns = deadline_ns
+        self._deadline_ns: int | None = deadline_ns
         self._reasons: dict[str, str] = dict.fromkeys(desk.instruments, "waiting for history")
+        self._afresh: set[str] = set()
+
+    def begin_anew(self) -> None:
+        """Empty every buffer, to fill it from history. There was enough once, so that it is waited for without end."""
+        for name in tuple(self._desk.windows):
+            self._desk.forget(name)
+        self._deadline_ns = None
+        self._afresh = set(self._desk.windows)
+        self._reasons = dict.fromkeys(self._desk.instruments, "waiting for history")
 
     def advance(self) -> bool:
         """Try each missing instrument once; True when all are ready."""
         for name, window in tuple(self._desk.windows.items()):
-            if not window.full:
+            if not window.full or name in self._afresh:
                 self._fill(name)
-        return all(window.full for window in self._desk.windows.values())
+        return not self._afresh and all(window.full for window in self._desk.windows.values())
 
     @property
     def expired(self) -> bool:
         """Say whether the timeout has passed."""
-        return self._desk.now_ns >= self._deadline_ns
+        return self._deadline_ns is not None and self._desk.now_ns >= self._deadline_ns
 
     def rows(self) -> tuple[WarmupRow, ...]:
         """Have, need, age and reason for each instrument."""
@@ -60,9 +69,13 @@ class WarmUp:
         except RetryLater as error:
             self._reasons[name] = str(error)
             return
-        if len(history) > len(window):
+        if history and (len(history) > len(window) or name in self._afresh):
+            # a history may lag behind what was given already, and that is not given again
+            newer = [bar for bar in self._desk.bars[name] if bar.close_ts_ns > history[-1].close_ts_ns]
             self._desk.forget(name)
-            for bar in history:
+            for bar in (*history, *newer):
                 self._desk.remember(bar)
             window = self._desk.windows[name]
+        if window.full:
+            self._afresh.discard(name)
         self._reasons[name] = "" if window.full else "not enough history yet"

@@ -1,4 +1,4 @@
-"""I am the block of trades that Keel did not open: what they are, what that stops, and the operator's choice.
+"""I am the block of trades and orders that are not Keel's: what they are, what they stop, the operator's choice.
 I may import streamlit, the domain, snapshot, node, confirm, unlock, positions and formats.
 I must not choose for the operator, nor close anything that was not asked back.
 My tests are in tests/ui/test_foreign.py.
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from engine.domain.account import Trade
+from engine.domain.account import Trade, WorkingOrder
 from engine.domain.command import ClaimTrade
 from engine.domain.event import Claim
 from engine.node import TradingNode
@@ -25,9 +25,16 @@ _EFFECTS = (
     "**Close**: it is closed at the market, after one more question. Its instrument is then traded again."
 )
 
+_WAITING = (
+    "Keel does not count a waiting order until it is filled; the trade that it opens is then not Keel's. Cancel it in "
+    "OANDA's app, or with `python -m engine flatten`, which also closes everything that is open."
+)
+
 
 def draw(node: TradingNode, snapshot: Snapshot) -> None:
-    """Draw the block; nothing when Keel opened all that is open."""
+    """Draw what others opened, and what others' orders could open; nothing when there is neither."""
+    if snapshot.foreign_orders:
+        _waiting(snapshot)
     if not snapshot.foreign_trades:
         return
     with st.container(border=True, key="overview-foreign"):
@@ -44,6 +51,27 @@ def draw(node: TradingNode, snapshot: Snapshot) -> None:
                 unlock.field(node, "foreign")
         elif snapshot.active:
             st.caption(_EFFECTS)
+
+
+def _waiting(snapshot: Snapshot) -> None:
+    """Say what each waiting order could do; nothing on this page can cancel one."""
+    with st.container(border=True, key="overview-foreign-orders"):
+        st.markdown("**Waiting orders that Keel did not make**")
+        for order in snapshot.foreign_orders:
+            st.markdown(
+                f"**Order {formats.escaped(order.order_id)}** &nbsp; {formats.escaped(order.kind)} &nbsp; "
+                f"could open {could_open(snapshot, order)}"
+            )
+        st.caption(_WAITING)
+
+
+def could_open(snapshot: Snapshot, order: WorkingOrder) -> str:
+    """Name what an order would open if it were filled as it is."""
+    name = order.instrument
+    if name is None or order.units is None:
+        return "something that OANDA does not name"
+    price = "" if order.price is None else f" at {formats.price(order.price, positions.price_decimals(snapshot, name))}"
+    return f"{formats.units(order.units)} {formats.escaped(name)} {formats.side(order.units)}{price}"
 
 
 def _banner(trades: Sequence[ForeignTrade]) -> None:

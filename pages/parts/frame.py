@@ -176,6 +176,8 @@ def _why_foreign(snapshot: Snapshot) -> str:
 
 def _why_warming(snapshot: Snapshot) -> str:
     waiting = [row for row in snapshot.warmup if not row.ready]
+    if snapshot.reason and snapshot.trading_state == TradingState.ACTIVE:  # it was running already, and stood still
+        return f"Warming up again: {snapshot.reason}."
     if not waiting:
         return "Warming up."
     row = waiting[0]
@@ -205,6 +207,8 @@ def _controls(node: TradingNode) -> None:
     else:
         why = "A session is being started." if _is_starting(node) else why_not_trading(snapshot)
         st.caption(f"**Why not trading?** {formats.escaped(why)}")
+    if snapshot.active and snapshot.clock_note:
+        st.warning(formats.sentence(snapshot.clock_note), icon=":material/schedule:")
     answer = confirm.last_answer(snapshot)
     if answer is not None:
         st.caption(f"**Last command** {formats.sentence(answer)}")

@@ -50,11 +50,16 @@ class Latch:
 class HandClock:
     """Market time that follows the hand."""
 
+    is_simulated = True
+
     def __init__(self, time: HandTime) -> None:
         self._time = time
 
     def now_ns(self) -> int:
         return DEFAULT_START_NS + int(self._time.seconds * NS_PER_S)
+
+    def drift_ns(self) -> int:
+        return 0
 
     def wait_until(self, deadline_ns: int, wake: object) -> None:
         raise AssertionError("the test steps by itself")

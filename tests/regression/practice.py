@@ -50,8 +50,13 @@ class Model:
 class StandClock:
     """Market time that passes when the test says so."""
 
+    is_simulated = True
+
     def __init__(self, stand: Stand) -> None:
         self.now_ns = stand.now_ns
+
+    def drift_ns(self) -> int:
+        return 0
 
     def wait_until(self, deadline_ns: int, wake: object) -> None:
         raise AssertionError("the test steps by itself")

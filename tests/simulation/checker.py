@@ -27,6 +27,7 @@ from engine.domain.event import (
     Event,
     FinancingCharged,
     FundsMoved,
+    Interrupted,
     LimitsChanged,
     OrderFilled,
     OrderInitialized,
@@ -88,7 +89,8 @@ class Checker:
         self.run_id = 0
         self.seq = 0
         self.limits = RiskLimits()
-        self.reconciled = False
+        self.reconciled = self.interrupted = False
+        self.interruptions = 0
         self.began = False
         self.halted = False
         self.paused = False
@@ -187,6 +189,7 @@ class Checker:
         here = (event.opening_transaction_id, event.opening_balance_home)
         demand(here == (self.known, self.books.balance_home), "I13", f"run {run_id} begins at {here}, not {self.known}")
         self.run_id, self.limits = run_id, event.config.limits
+        self.interrupted = False
         self.anchors.pop("drawdown", None)
         self.reconciled = self.halted = self.paused = self.warm = False
 
@@ -292,6 +295,16 @@ class Checker:
         demand(any(each.choice == event.claim for each in asked), "I17", f"trade {event.trade_id}: nobody claimed it")
         self.claims[event.trade_id] = event.claim
 
+    def _interrupted(self, event: Interrupted) -> None:
+        self.interrupted = True
+        self.interruptions += 1
+        self.reconciled = self.warm = False
+
+    @property
+    def compared(self) -> bool:
+        """Say whether the books were compared since the process began, or went on after it had stood still."""
+        return self.reconciled or (self.interrupted and "reconciliation" in self.tripped)
+
     def _warmed(self, event: WarmedUp) -> None:
         self.warm = True
 
@@ -339,6 +352,7 @@ _HANDLERS: dict[type, Callable[[Checker, Any], None]] = {
     BreakerReleased: Checker._released,
     Reconciled: Checker._reconciled,
     WarmedUp: Checker._warmed,
+    Interrupted: Checker._interrupted,
     DayBegan: Checker._day_began,
     TradeClaimed: Checker._claimed,
     LimitsChanged: Checker._limited,

@@ -67,6 +67,7 @@ RATES: dict[str, float] = {
     "model_nonsense": 0.05,
     "clock_ahead": 0.01,
     "clock_behind": 0.01,
+    "asleep": 0.004,
     "commit_fails_once": 0.005,
     "commit_fails": 0.003,
     "kill_file": 0.006,

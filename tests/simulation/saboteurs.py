@@ -26,7 +26,8 @@ from engine.session.audit import Auditor
 from engine.session.commands import CommandDesk
 from engine.session.desk import Desk
 from engine.session.dispatch import Dispatcher
-from engine.session.protection import AGAIN_S, TRIES_MAX, Guardian
+from engine.session.protection import AGAIN_S, PATIENCE_S, TRIES_MAX, Guardian
+from engine.session.timekeeping import Timekeeper
 from engine.session.warmup import WarmUp
 from engine.store.journal import SqliteJournal
 
@@ -474,7 +475,19 @@ def guard_gives_up_while_halted(stack: ExitStack) -> None:
 
 @_rare
 def guard_waits_for_a_wrong_clock(stack: ExitStack) -> None:
+    _set(stack, protection, "PATIENCE_S", _Endless(PATIENCE_S))
     _set(stack, protection, "AGAIN_S", _Endless(AGAIN_S))
+
+
+@_saboteur
+def sleeps_unnoticed(stack: ExitStack) -> None:
+    begin = Timekeeper.begin_step
+    _set(stack, Timekeeper, "begin_step", lambda self: begin(self) * 0)
+
+
+@_saboteur
+def wakes_without_comparing(stack: ExitStack) -> None:
+    _set(stack, Auditor, "begin_anew", lambda self: None)
 
 
 @_rare

@@ -46,7 +46,8 @@ class Wire:
         recorded = check.intents.get(order_id)
         demand(recorded == intent, "I1", f"{order_id} is sent as {intent}, and recorded as {recorded}")
         demand(order_id not in check.sent, "I2", f"{order_id} is sent a second time")
-        demand(check.reconciled, "I8", f"{order_id} is sent before the run is reconciled")
+        closing = check.interrupted and intent.reason is OrderReason.FLATTEN
+        demand(check.compared or closing, "I8", f"{order_id} is sent before the run is reconciled")
         if intent.reason not in _OPERATORS:
             demand(check.warm, "I8", f"{order_id} is sent before the run has warmed up")
             self._check_decided(intent)

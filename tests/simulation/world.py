@@ -43,6 +43,7 @@ BEFORE_ROLLOVER_NS = 1_736_286_600 * NS_PER_S
 MORNING_NS = 1_736_240_400 * NS_PER_S
 NAKED_S_MAX = 25
 COMPARED_S_MAX = 75
+STILL_S_MAX = 60
 TOLD_MAX = 300
 _CLOCKS = {"clock_ahead": (1, 40), "clock_behind": (-1, 20)}
 _AT_POSITIONS: dict[str, Callable[[Venue, random.Random], None]] = {
@@ -71,6 +72,12 @@ class Clock:
         self.true_ns = now_ns
         self.off_ns = 0
         self._points = points
+
+    is_simulated = False
+
+    def drift_ns(self) -> int:
+        """Go with the wall clock, which is as wrong."""
+        return 0
 
     def now_ns(self) -> int:
         self._points.at("clock.now.before")
@@ -138,6 +145,9 @@ class World:
         self._kill_file_until_ns = 0
         self._clock_right_ns = 0
         self._down_until_ns = 0
+        self._asleep_until_ns = 0
+        self._stepped_ns = 0
+        self._unnoticed = -1
         self._naked: dict[str, int] = {}
         self._seldom_armed = False
         self._broken: KeelError | None = None
@@ -172,7 +182,7 @@ class World:
         self.venue.heal()
         self.disk.steps_full = 0
         self.clock.off_ns = 0
-        self._down_until_ns = 0
+        self._down_until_ns = self._asleep_until_ns = 0
         self._halt_path.unlink(missing_ok=True)
         if self.process is not None and self.process.feed is not None:
             self.process.feed.heal()
@@ -181,6 +191,11 @@ class World:
     def session(self) -> TradingSession | None:
         """The running session, if any."""
         return self.process.session if self.process else None
+
+    @property
+    def asleep(self) -> bool:
+        """Say whether the machine sleeps: no step is taken, and the process that there is stays as it is."""
+        return self.market.now_ns < self._asleep_until_ns
 
     @property
     def snapshot(self) -> Snapshot:
@@ -209,6 +224,8 @@ class World:
 
     def _turn(self) -> None:
         process = self.process
+        if self.asleep:
+            return
         if process is None:
             if self.market.now_ns < self._down_until_ns:
                 return
@@ -268,6 +285,7 @@ class World:
             self.refused = str(error)
             self._explain(str(error))
             return
+        self._stepped_ns = self.clock.read()
         process.session.continue_from(process.snapshot.revision)
         self.tell(f"started run {process.session.desk.run_id}")
 
@@ -290,8 +308,12 @@ class World:
 
     def _advance(self, process: Process, session: TradingSession, commands: Sequence[Command]) -> None:
         """A step as the node takes it: an error ends the run, never the process."""
+        gap_ns, self._stepped_ns = self.clock.read() - self._stepped_ns, self.clock.read()
+        self._unnoticed = -1
         try:
             session.step(commands)
+            if gap_ns > STILL_S_MAX * NS_PER_S:
+                self._unnoticed = self.checker.interruptions
             if not session.finished and session.next_due_ns() is None:
                 session.stop(session.end_reason)
         except KeelError as error:
@@ -316,6 +338,8 @@ class World:
             self._broken = None
         process.snapshot = session.snapshot(process.snapshot.revision + 1, self.clock.true_ns)
         if stored:
+            noticed = self.checker.interruptions != self._unnoticed
+            demand(noticed, "sleep", "the process stood still, and went on as if nothing had been")
             self._check_answered(commands, session)
             self._check_lies(process)
             demand(not self.checker.owed_end or session.finished, "one Keel", f"{self.checker.owed_end} is not ours")
@@ -401,6 +425,8 @@ class World:
             self.clock.off_ns = 0
         # Ages are measured by the clock that the engine has: a grace time may be wrong by what the clock is.
         self.checker.clock_error_ns = max(self.checker.clock_error_ns, abs(self.clock.off_ns))
+        if hit("asleep"):
+            self._asleep_until_ns = now_ns + how("asleep").randint(8, 40) * STEP_NS
         if hit("kill_file"):
             self._halt_path.touch()
             self._kill_file_until_ns = now_ns + how("kill_file").choice((2, 5, 30)) * STEP_NS
@@ -414,6 +440,7 @@ class World:
         session = process.session if process else None
         line, feed = (process.line, process.feed) if process else (None, None)
         well = session is not None and line is not None and feed is not None
+        well = well and not self.asleep
         well = well and not (line.hurt or line.trouble or feed.hurt or self.disk.failed or self.clock.off_ns)  # type: ignore[union-attr]
         ours = {each for each, trade in held.items() if not trade.stops and self._is_managed(each)}
         self._naked = {each: self._naked.get(each, 0) + STEP_NS if well else 0 for each in ours}

@@ -1,13 +1,16 @@
 """Trades that were made by hand at a real venue: how they are shown, what they stop, and the operator's choice."""
 
+from decimal import Decimal
+
 from msgspec.structs import replace
 from streamlit.testing.v1 import AppTest
 
+from engine.domain.account import WorkingOrder
 from engine.domain.command import Mode, SessionConfig, StartSession, StopSession
 from engine.domain.event import Claim
 from engine.node import TradingNode
 from engine.snapshot import ForeignTrade, Snapshot
-from pages.parts import formats, frame
+from pages.parts import foreign, formats, frame
 from tests.ui.console import PATIENCE_S, opened, order, texts, wait_for
 from tests.ui.oanda import ask, give_code, labels, open_at_the_venue, pick, trade_by_hand, wait_until_running
 from tests.ui.oanda import calm as calm
@@ -164,3 +167,34 @@ def test_why_nothing_is_traded_names_the_trade(calm: TradingNode) -> None:
     assert frame.why_not_trading(shot) == f"EUR_USD holds trade {trade_id}, which Keel did not open; see Overview."
     config = replace(CONFIG, instruments=(EUR, "USD_JPY"))
     assert "Keel did not open" not in frame.why_not_trading(replace(shot, config=config))
+
+
+def limit_by_hand(node: TradingNode, instrument: str, units: int, price: str) -> str:
+    """Leave an order waiting at the venue that Keel does not know of; returns its number."""
+    order = {"type": "LIMIT", "instrument": instrument, "units": str(units), "price": price, "timeInForce": "GTC"}
+    return str(ask(node, "POST", "/orders", {"order": order})["orderCreateTransaction"]["id"])
+
+
+def test_orders_that_wait_at_the_broker_are_named_with_what_they_could_open(calm: TradingNode) -> None:
+    first = limit_by_hand(calm, EUR, 1_000, "0.50000")
+    second = limit_by_hand(calm, GBP, -500, "2.50000")
+    order(calm, StartSession(command_id="begin", config=CONFIG))
+    wait_until_running(calm)
+    app = opened("overview")
+    assert not app.exception
+    said = texts(app).replace("&nbsp; ", "").replace("\\", "")
+    assert "**Waiting orders that Keel did not make**" in said
+    assert f"**Order {first}** LIMIT could open 1,000 EUR_USD ▲ long at 0.50000" in said
+    assert f"**Order {second}** LIMIT could open 500 GBP_USD ▼ short at 2.50000" in said
+    assert "does not count a waiting order until it is filled" in said and "python -m engine flatten" in said
+    assert "Trades that Keel did not open" not in said
+    assert not calm.snapshot.foreign_trades
+
+
+def test_an_order_of_which_little_is_told_is_named_all_the_same() -> None:
+    strange = WorkingOrder(
+        order_id="9", kind="NEW", instrument=None, units=None, trade_id=None, price=None, client_order_id=None
+    )
+    assert foreign.could_open(Snapshot(), strange) == "something that OANDA does not name"
+    told = replace(strange, instrument=EUR, units=Decimal(-7))
+    assert foreign.could_open(Snapshot(), told) == "7 EUR\\_USD ▼ short"

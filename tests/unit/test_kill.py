@@ -36,6 +36,14 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The data folder, as an engine has made it."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     code = main(list(arguments))
     captured = capsys.readouterr()
@@ -55,8 +63,8 @@ def dead_owner(tmp_path: Path) -> Iterator[int]:
     yield child.pid
 
 
-def test_halt_makes_the_file_that_a_latch_obeys(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    path = tmp_path / "data" / "HALT"
+def test_halt_makes_the_file_that_a_latch_obeys(capsys: pytest.CaptureFixture[str], data: Path) -> None:
+    path = data / "HALT"
     latch = HaltLatch(path)
     assert latch.engaged() is None
     code, out, err = run(capsys, "halt", "--reason", "prices look wrong")
@@ -68,18 +76,18 @@ def test_halt_makes_the_file_that_a_latch_obeys(capsys: pytest.CaptureFixture[st
     assert told["time"].endswith("Z")
 
 
-def test_a_second_halt_changes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_second_halt_changes_nothing(capsys: pytest.CaptureFixture[str], data: Path) -> None:
     run(capsys, "halt", "--reason", "first")
-    before = (tmp_path / "data" / "HALT").read_bytes()
+    before = (data / "HALT").read_bytes()
     code, out, _ = run(capsys, "halt", "--reason", "second")
     assert code == 0 and "was there already" in out
-    assert (tmp_path / "data" / "HALT").read_bytes() == before
+    assert (data / "HALT").read_bytes() == before
 
 
-def test_only_a_person_releases(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_only_a_person_releases(capsys: pytest.CaptureFixture[str], data: Path) -> None:
     run(capsys, "halt")
     code, out, _ = run(capsys, "halt", "--release")
-    assert code == 0 and out.startswith("RELEASED: ") and not (tmp_path / "data" / "HALT").exists()
+    assert code == 0 and out.startswith("RELEASED: ") and not (data / "HALT").exists()
     code, out, _ = run(capsys, "halt", "--release")
     assert code == 0 and out.startswith("There is no file ")
 
@@ -121,13 +129,32 @@ def test_an_owner_file_that_says_nothing_names_nobody(content: str, tmp_path: Pa
     assert owners_in(tmp_path) == ()
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence_and_one(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_text("in the way")
-    code, out, err = run(capsys, "halt", "--data", str(tmp_path / "file" / "data"))
+def test_a_halt_that_cannot_be_made_is_one_sentence_and_one(capsys: pytest.CaptureFixture[str], data: Path) -> None:
+    (data / "HALT").symlink_to(data / "nowhere")
+    code, out, err = run(capsys, "halt")
     assert (code, out) == (1, "")
     assert "so nothing is halted" in err and len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [["halt"], ["halt", "--release"], ["flatten", "--yes"], ["status"]], ids=" ".join)
+@pytest.mark.parametrize("misspelt", ["dta", "file"])
+def test_a_data_folder_that_does_not_exist_is_refused_and_not_made(
+    command: list[str], misspelt: str, capsys: pytest.CaptureFixture[str], data: Path
+) -> None:
+    (data.parent / "file").write_text("no folder")
+    before = sorted(data.parent.rglob("*"))
+    folder = data.parent / misspelt
+    sentence = f"The data folder {folder} does not exist, so no engine runs on it; nothing was done.\n"
+    assert run(capsys, *command, "--data", str(folder)) == (2, "", sentence)
+    assert sorted(data.parent.rglob("*")) == before
+
+
+def test_halt_refuses_the_folder_of_the_settings_too_when_it_does_not_exist(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, out, err = run(capsys, "halt")
+    assert (code, out) == (2, "") and "does not exist" in err
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_link_that_leads_nowhere_halts_nothing_and_that_is_said(tmp_path: Path) -> None:
@@ -181,6 +208,7 @@ def test_what_is_wrong_in_env_does_not_keep_a_person_from_halting(
     env.write_text(
         "KEEL_DATA_DIR=elsewhere\nKEEL_DATTA_DIR=x\nLIVE_TRADING=perhaps\nOANDA_ENVIRONMENT=moon\nKEEL_LOG_LEVEL=LOUD\n"
     )
+    (tmp_path / "elsewhere").mkdir()
     assert run(capsys, "halt")[0] == 0
     assert (tmp_path / "elsewhere" / "HALT").is_file()
 
@@ -190,6 +218,7 @@ def test_keys_that_are_open_to_others_do_not_keep_a_person_from_closing(tmp_path
     env = tmp_path / "env"
     env.write_text("OANDA_ENVIRONMENT=live\nOANDA_TOKEN=t\nOANDA_ACCOUNT_ID=001-1\nLIVE_TRADING=no\nOANDA_TYPO=1\n")
     env.chmod(0o644)
+    (tmp_path / "d").mkdir()
     settings = kill.kill_settings(tmp_path / "d", environment={"OANDA_ACCOUNT_ID": "001-2"}, env_file=env)
     assert (settings.oanda_environment, settings.oanda_account_id, settings.data_dir) == (
         "live",

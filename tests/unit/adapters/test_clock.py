@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.adapters.clock import GAP_S_MAX, PacedClock, monotonic_s, wall_ns
+from engine.adapters.clock import GAP_S_MAX, PacedClock, SystemClock, VenueClock, monotonic_s, steady_ns, wall_ns
 from engine.domain.market import NS_PER_S
 
 START_NS = 1_700_000_000 * NS_PER_S
@@ -100,3 +100,54 @@ def test_monotonic_clock_does_not_go_back_and_wall_clock_counts_nanoseconds() ->
     first = monotonic_s()
     assert monotonic_s() >= first
     assert wall_ns() > 1_600_000_000 * NS_PER_S
+
+
+class Sources:
+    """The clocks of a machine, set by hand."""
+
+    def __init__(self) -> None:
+        self.wall, self.steady = START_NS, 77 * NS_PER_S
+
+
+def test_the_worlds_time_is_counted_on_from_where_the_wall_clock_was() -> None:
+    now = Sources()
+    clock = SystemClock(lambda: now.wall, lambda: now.steady)
+    assert (clock.now_ns(), clock.drift_ns(), clock.is_simulated) == (START_NS, 0, False)
+    now.steady += 5
+    now.wall += 5
+    assert (clock.now_ns(), clock.drift_ns()) == (START_NS + 5, 0)
+
+
+@pytest.mark.parametrize("jump_ns", [DAY_NS, -DAY_NS])
+def test_a_wall_clock_that_is_set_is_not_followed_and_told(jump_ns: int) -> None:
+    now = Sources()
+    clock = SystemClock(lambda: now.wall, lambda: now.steady)
+    now.wall += jump_ns
+    assert (clock.now_ns(), clock.drift_ns()) == (START_NS, jump_ns)
+    wake = RecordingWake()
+    clock.wait_until(START_NS + NS_PER_S, wake)
+    clock.wait_until(START_NS - NS_PER_S, wake)
+    assert wake.asked_s == [1.0, 0.0]
+
+
+def test_a_venues_time_goes_by_the_steady_clock_at_its_rate() -> None:
+    now = Sources()
+    clock = VenueClock(START_NS, 60.0, lambda: now.steady)
+    now.steady += 2 * NS_PER_S
+    now.wall += DAY_NS
+    assert (clock.now_ns(), clock.drift_ns(), clock.is_simulated) == (START_NS + 120 * NS_PER_S, 0, False)
+    wake = RecordingWake()
+    clock.wait_until(START_NS + 180 * NS_PER_S, wake)
+    assert wake.asked_s == [1.0]
+
+
+def test_market_time_is_simulated_and_agrees_with_no_clock() -> None:
+    clock = PacedClock(START_NS, 1.0)
+    assert (clock.is_simulated, clock.drift_ns()) == (True, 0)
+
+
+def test_the_machines_own_clocks_agree() -> None:
+    clock = SystemClock()
+    assert abs(clock.now_ns() - wall_ns()) < NS_PER_S
+    first = steady_ns()
+    assert steady_ns() >= first

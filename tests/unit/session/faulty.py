@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from engine.adapters.clock import PacedClock
 from engine.adapters.history.market_data import RecordedBars
 from engine.adapters.sim.broker import SimBroker
@@ -103,12 +105,13 @@ class FaultyBroker:
 
 
 class FaultyMarketData:
-    """The simulated market data with outages: polls that fail, and history that is short or not to be had."""
+    """The simulated market data with outages: polls that fail, a market that is closed, and history that is short."""
 
     def __init__(self, inner: MarketData) -> None:
         self.inner = inner
         self.polls = 0
         self.outage = ""
+        self.closed = False
         self.no_history: dict[str, str] = {}
         self.history_max: dict[str, int] = {}
 
@@ -122,7 +125,12 @@ class FaultyMarketData:
         self.polls += 1
         if self.outage:
             raise RetryLater(self.outage)
-        return self.inner.poll(now_ns)
+        items = self.inner.poll(now_ns)
+        return (
+            [replace(each, tradeable=False) if isinstance(each, Quote) else each for each in items]
+            if self.closed
+            else items
+        )
 
     def history(self, instrument: str, count: int) -> Sequence[Bar]:
         if instrument in self.no_history:

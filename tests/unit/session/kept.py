@@ -1,7 +1,7 @@
 """A session on an account that outlives it: the broker stays, the process may end at any moment and begin anew."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from threading import Event
@@ -11,12 +11,13 @@ from engine.adapters.history.market_data import RecordedBars
 from engine.adapters.sim.broker import SimBroker
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.adapters.sim.market_data import SimMarketData
+from engine.adapters.sim.ticket import OrderKind, Ticket
 from engine.domain.command import Command, Mode, SessionConfig
 from engine.domain.limits import RiskLimits
 from engine.domain.market import Bar
 from engine.domain.order import OrderIntent, OrderReason
 from engine.node import HaltLatch
-from engine.ports import Opening
+from engine.ports import Clock, Opening
 from engine.session import TradingSession
 from engine.session.loop import SessionParts
 from engine.store.journal import JournalStore, open_journal
@@ -45,6 +46,15 @@ class KeptBroker(FaultyBroker):
         self.inner.submit(intent)
         return max((trade.trade_id for trade in self.inner.holdings().trades), key=int)
 
+    def order_by_hand(self, instrument: str, units: int, price: Decimal) -> str:
+        """Leave a limit order waiting as the operator can in the broker's own app; returns its number."""
+        before = {order.order_id for order in self.inner.holdings().orders}
+        self.inner._exchange.create(
+            Ticket(kind=OrderKind.LIMIT, instrument=instrument, units=Decimal(units), price=price)
+        )
+        (made,) = {order.order_id for order in self.inner.holdings().orders} - before
+        return made
+
     def cancel_by_hand(self, order_id: str) -> None:
         """Cancel a waiting order as the operator does in the broker's own app."""
         exchange = self.inner._exchange
@@ -62,6 +72,7 @@ class House:
         *,
         limits: RiskLimits = LIMITS,
         also: Sequence[str] = (),
+        clock: Callable[[int], Clock] = lambda start_ns: PacedClock(start_ns, None),
     ) -> None:
         self.folder = folder
         self.names = tuple(one[0].instrument for one in bars if one[0].instrument not in also)
@@ -71,7 +82,7 @@ class House:
             instruments=self.instruments, currency="USD", balance=Decimal(100_000), start_ns=self.source.start_ns
         )
         self.broker = KeptBroker(inner)
-        self.clock = PacedClock(self.source.start_ns, None)
+        self.clock = clock(self.source.start_ns)
         self.latch = HaltLatch(folder / "HALT")
         self.model = Script(signals)
         self.limits = limits

@@ -78,6 +78,59 @@ def test_a_difference_stops_entries_until_a_person_has_looked(house: House, told
     assert desk.trading_state is TradingState.ACTIVE
 
 
+RELEASE = AcknowledgeBreaker(command_id="a", breaker=RECONCILIATION, reason="it was the venue")
+
+
+def tripped(house: House, told: Told) -> None:
+    house.until_sent()
+    told.changes = {"balance_home": Decimal(5)}
+    house.steps(2)
+    assert [trip.breaker for trip in house.session.desk.panel.trips] == [RECONCILIATION]
+
+
+def test_books_that_still_differ_are_not_released(house: House, told: Told) -> None:
+    tripped(house, told)
+    accepted, text = house.command(RELEASE)
+    balance = house.session.desk.ledger.balance_home
+    assert not accepted
+    assert text == f"our books and the broker's still differ: the broker's balance is 5, ours is {balance}"
+    assert house.session.desk.trading_state is TradingState.REDUCING
+    assert house.rows("SELECT count(*) FROM events WHERE kind = 'BreakerReleased'") == [(0,)]
+
+
+def test_books_that_cannot_be_compared_are_not_released(house: House, told: Told) -> None:
+    tripped(house, told)
+    told.changes, told.trouble = {}, "HTTP 503"
+    assert house.command(RELEASE) == (False, "the broker cannot be compared with now: HTTP 503")
+    assert house.session.desk.panel.tripped
+
+
+def test_a_release_compares_and_leaves_the_next_comparison_where_it_was(house: House, told: Told) -> None:
+    tripped(house, told)
+    told.changes = {}
+    begun, asked = house.clock.now_ns(), told.asked
+    house.wait(30)
+    assert house.command(RELEASE)[0]
+    assert told.asked == asked + 1
+    told.changes = {"balance_home": Decimal(6)}
+    house.wait(EVERY_S - 31)
+    assert not house.session.desk.panel.tripped
+    house.wait(1.5)
+    assert (house.clock.now_ns() - begun) / 1e9 < EVERY_S + 1
+    assert house.session.desk.panel.tripped
+
+
+def test_another_breaker_is_released_without_asking_the_broker(house: House, told: Told) -> None:
+    tripped(house, told)
+    told.trouble = "HTTP 503"
+    asked = told.asked
+    assert house.command(AcknowledgeBreaker(command_id="d", breaker="drawdown", reason="x")) == (
+        False,
+        "breaker 'drawdown' is not tripped",
+    )
+    assert told.asked == asked
+
+
 def test_holdings_of_another_moment_are_no_difference(house: House, told: Told) -> None:
     house.until_sent()
     last_id = house.session.desk.ledger.last_transaction_id
@@ -209,3 +262,36 @@ def test_flatten_closes_what_is_foreign_too(house: House) -> None:
     assert house.session.desk.ledger.held == ()
     assert house.broker.inner.holdings().trades == ()
     house.check()
+
+
+def shown_orders(house: House) -> list[tuple[str, str | None, Decimal | None, Decimal | None]]:
+    shown = house.session.snapshot(1, 0).foreign_orders
+    return [(each.order_id, each.instrument, each.units, each.price) for each in shown]
+
+
+def test_a_waiting_order_made_by_hand_is_known_within_a_minute(house: House) -> None:
+    house.until_sent()  # whose stop waits at the broker too, and is Keel's
+    number = house.broker.order_by_hand(GBP, 1_000, Decimal("1.05"))
+    house.wait(EVERY_S + 1)
+    assert shown_orders(house) == [(number, GBP, 1_000, Decimal("1.05"))]
+    assert house.session.desk.trading_state is TradingState.ACTIVE
+    house.check()
+
+
+def test_a_waiting_order_is_known_at_the_start(house: House) -> None:
+    house.until_sent()
+    number = house.broker.order_by_hand(GBP, -1_000, Decimal("1.15"))
+    house.restart()
+    assert [each[0] for each in shown_orders(house)] == [number]
+    house.restart(new_books=True)
+    assert [each[0] for each in shown_orders(house)] == [number]
+
+
+def test_an_order_that_is_gone_is_shown_no_longer_than_the_log_takes(house: House) -> None:
+    house.steps(2)
+    number = house.broker.order_by_hand(GBP, 1_000, Decimal("1.05"))
+    house.wait(EVERY_S + 1)
+    assert shown_orders(house)
+    house.broker.cancel_by_hand(number)
+    house.wait(1)
+    assert shown_orders(house) == []

@@ -5,10 +5,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.domain.command import HaltTrading
 from engine.domain.event import TradingState
-from engine.session.protection import AGAIN_S, PATIENCE_S, TRIES_MAX
+from engine.session.protection import AGAIN_S, AGAIN_S_MAX, PATIENCE_S, TRIES_MAX
 from tests.unit.session.faulty import LOST_ANSWER, LOST_ORDER, NOT_SENT
 from tests.unit.session.kept import House
 from tests.unit.session.rig import bar
@@ -140,3 +141,105 @@ def test_a_trade_without_any_price_is_closed_in_the_end(house: House) -> None:
         house.wait(AGAIN_S)
     assert house.broker.inner.holdings().trades == ()
     house.check()
+
+
+def market_is(house: House, *, open_now: bool) -> None:
+    """Let the newest quote say whether the market can be traded in."""
+    house.market.closed = not open_now
+    quotes = house.session.desk.quotes
+    quotes[EUR] = replace(quotes[EUR], tradeable=open_now)
+
+
+def seconds_of_requests(house: House, seconds: int) -> list[int]:
+    """Let so much time pass, second by second; returns in which seconds something was asked of the broker."""
+    found = []
+    for second in range(seconds):
+        before = len(house.broker.served)
+        house.wait(1)
+        found += [second] * (len(house.broker.served) - before)
+    return found
+
+
+def in_vain(house: House) -> None:
+    for number in range(len(house.broker.served) + 1, 2_000):
+        house.broker.services[number] = NOT_SENT
+
+
+def test_requests_that_do_no_good_are_made_more_and_more_seldom(house: House) -> None:
+    in_vain(house)
+    strip(house)
+    asked = seconds_of_requests(house, 1_500)
+    waits = [later - sooner for sooner, later in zip(asked, asked[1:], strict=False)]
+    assert waits[:TRIES_MAX] == [AGAIN_S] * TRIES_MAX  # two stops, then the close, as fast as ever
+    assert waits[TRIES_MAX : TRIES_MAX + 5] == [3, 6, 12, 24, 48]
+    assert max(waits) == AGAIN_S_MAX == waits[-1]
+
+
+def test_a_closed_market_is_hardly_asked(house: House) -> None:
+    in_vain(house)
+    strip(house)
+    market_is(house, open_now=False)
+    asked = seconds_of_requests(house, 600)
+    assert len(asked) <= 9
+    waits = [later - sooner for sooner, later in zip(asked, asked[1:], strict=False)]
+    assert waits == sorted(waits)
+
+
+def test_a_trade_is_protected_at_once_when_its_market_opens(house: House) -> None:
+    in_vain(house)
+    strip(house)
+    market_is(house, open_now=False)
+    seconds_of_requests(house, 1_000)
+    house.broker.services.clear()
+    asked = len(house.broker.served)
+    market_is(house, open_now=True)
+    house.wait(0.1)
+    assert [what for what, _ in house.broker.served[asked:]] == ["protect"]
+    assert stop_at_the_broker(house) is not None
+    house.check()
+
+
+def test_a_market_that_opens_and_takes_no_stop_has_the_trade_closed_within_seconds(house: House) -> None:
+    in_vain(house)
+    strip(house)
+    market_is(house, open_now=False)
+    seconds_of_requests(house, 1_000)
+    market_is(house, open_now=True)
+    asked = len(house.broker.served)
+    seconds_of_requests(house, 3 * AGAIN_S)
+    assert [what for what, _ in house.broker.served[asked:]] == ["protect"] * TRIES_MAX + ["close"]
+
+
+def test_a_market_that_flickers_is_not_asked_more_often_than_ever(house: House) -> None:
+    in_vain(house)
+    strip(house)
+    for second in range(60):
+        market_is(house, open_now=bool(second % 2))
+        house.wait(1)
+    assert len(house.broker.served) <= 60 / AGAIN_S
+
+
+def test_a_trade_that_lost_its_stop_again_is_protected_as_fast_as_the_first_time(house: House) -> None:
+    house.latch.set("halt by the operator")  # nothing is closed, so that it is the stop that is asked for
+    in_vain(house)
+    strip(house)
+    seconds_of_requests(house, 400)
+    house.broker.services.clear()
+    seconds_of_requests(house, AGAIN_S_MAX)
+    assert stop_at_the_broker(house) is not None
+    strip(house)
+    seconds_of_requests(house, PATIENCE_S + 2)
+    assert stop_at_the_broker(house) is not None
+
+
+def test_a_released_halt_lets_what_takes_no_stop_be_closed_within_seconds(house: House) -> None:
+    house.latch.set("halt by the operator")
+    in_vain(house)
+    strip(house)
+    asked = seconds_of_requests(house, 400)
+    assert len(asked) < 15
+    house.latch.ask_release()
+    assert house.latch.release() is None
+    before = len(house.broker.served)
+    seconds_of_requests(house, 3 * AGAIN_S + 1)
+    assert ("close", house.broker.served[-1][1]) in house.broker.served[before:]
