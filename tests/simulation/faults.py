@@ -99,12 +99,15 @@ _PORTS = (
     "journal.commit",
     "store.past",
     "store.order_ids",
+    "store.curfew",
     "store.begin_run",
     "store.rows",
     "store.COMMIT",
 )
 POINTS = tuple(f"{port}.{side}" for port in _PORTS for side in ("before", "after"))
-_STARTING = ("broker.opening", "broker.account", "market.start", "store.past", "store.order_ids", "store.begin_run")
+_STARTING = ("broker.opening", "broker.account", "market.start", "store.past", "store.order_ids", "store.curfew",
+    "store.begin_run",
+)  # fmt: skip
 _SELDOM = ("broker.protect", "broker.close_trade", "market.watch")
 
 

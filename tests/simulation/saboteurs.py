@@ -21,7 +21,7 @@ from engine.ledger import Ledger
 from engine.ports import Answered, NotSent, Unresolved
 from engine.risk.breakers import BreakerPanel
 from engine.risk.rules import OrderIntervalRule, PriceBoundRule, QuoteAgeRule, QuoteRule, StopRule
-from engine.session import decide, loop, protection, recovery
+from engine.session import beginning, decide, loop, protection, recovery
 from engine.session.audit import Auditor
 from engine.session.commands import CommandDesk
 from engine.session.desk import Desk
@@ -238,7 +238,7 @@ def forget_unresolved(stack: ExitStack) -> None:
         desk.orders._open.clear()
         return ()
 
-    _set(stack, loop, "rebuild", forgetful)
+    _set(stack, beginning, "rebuild", forgetful)
 
 
 @_saboteur

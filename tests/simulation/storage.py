@@ -11,7 +11,7 @@ from typing import Any
 from unittest import mock
 
 from engine.domain.event import Event
-from engine.ports import Past
+from engine.ports import Curfew, Past
 from engine.store.journal import JournalStore, SqliteJournal, open_journal
 from tests.simulation.faults import CrashPoints, Faults
 
@@ -107,6 +107,12 @@ class MortalStore:
         self._points.at("store.order_ids.before")
         found = self._inner.order_ids(account)
         self._points.at("store.order_ids.after")
+        return found
+
+    def curfew(self, account: str) -> Curfew | None:
+        self._points.at("store.curfew.before")
+        found = self._inner.curfew(account)
+        self._points.at("store.curfew.after")
         return found
 
     def begin_run(self, *, synced: bool = True, past: Past | None = None) -> MortalJournal:
