@@ -23,8 +23,9 @@ FUTURE_S_MAX = 2.0
 class RiskView(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule may look at: frozen, made for one intent.
 
-    position_units are signed; reserved_units count orders whose outcome is not known; exposure_others_home is the
-    size of every other position and reservation; risk_home what the intent loses at its stop.
+    position_units are signed, and those that will be held when the intent leaves; reserved_units count orders whose
+    outcome is not known; exposure_others_home is the size of every other position and reservation; risk_home what the
+    intent loses at its stop.
     """
 
     now_ns: int

@@ -174,6 +174,28 @@ def test_a_position_that_is_not_wholly_closed_is_no_reason_to_enter(tmp_path: Pa
     house.close()
 
 
+def test_no_entry_while_the_end_of_the_close_is_not_in_the_log(tmp_path: Path) -> None:
+    """A half was closed by hand, the close has filled the other; that its rest is cancelled comes in the next page."""
+    house = House(tmp_path, [quiet()], {8: 1, 12: -1})
+    held = house.until_sent().units
+    house.wait(0.1)
+
+    def meanwhile(intent: OrderIntent) -> None:
+        if intent.reason is OrderReason.EXIT:
+            house.broker.by_hand(EUR, -int(held // 2), house.clock.now_ns())
+            house.broker.on_read = lambda afresh: setattr(
+                house.broker, "log_end", house.broker.inner.account().last_transaction_id - 1
+            )
+
+    house.broker.on_submit = meanwhile
+    house.until_sent(CLOSED)
+    assert house.session.desk.ledger.held == ()
+    reason, status, detail = house.rows(ROWS)[-1]
+    assert (reason, status) == ("signal", "DENIED") and "unresolved: " in detail
+    assert len(house.broker.submitted) == CLOSED
+    house.close()
+
+
 def test_a_breaker_that_the_close_trips_keeps_the_entry_back(tmp_path: Path) -> None:
     rig = long(tmp_path, limits=with_limits(stop_loss_atr=Decimal(20), drawdown_pct_max=Decimal("0.2")))
     at_close(rig, lambda: move(rig, -30))
