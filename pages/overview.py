@@ -358,7 +358,7 @@ def _decision_row(decision: Decision) -> dict[str, Any]:
 DECISION_COLUMNS: dict[str, Any] = {
     "Bar (UTC)": column.TextColumn(help="Begin of the bar that had closed"),
     "Signal": column.TextColumn(help="Direction and confidence 0 to 1 of the model"),
-    "Units": column.TextColumn(alignment="right", help="Size of the order"),
+    "Units": column.TextColumn(alignment="right", help="Size of the order; of a reversal, of its entry"),
     "First failing gate": column.TextColumn(help="The first check that an intended entry did not pass"),
 }
 

@@ -47,8 +47,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Everything that was looked at when a bar closed, and what came of it.
 
     bid and ask are the quote used (the bar's close while there is none), in quote currency; equity_home was used for
-    sizing; units are those of the order (0 when none); gates hold every check of the intended entry, passed or not,
-    in the order they ran.
+    sizing; units are those of the order (0 when none), of a reversal those of its entry; gates hold every check of the
+    intended entry, passed or not, in the order they ran.
     """
 
     instrument: str

@@ -152,9 +152,10 @@ def obstacle(desk: Desk, wanted: Wanted) -> str:
     """Say why the entry of a reversal may not follow its closing order; empty when it may.
 
     Asked of the books as the broker's log has left them: what the close has cost counts, and what it did not close.
+    An order in the instrument whose end is not known is for the gate `unresolved`, trouble for `trading_state`.
     """
     name = wanted.intent.instrument
-    if name in desk.ledger.held or desk.orders.reserved_units(name):
+    if name in desk.ledger.held:
         return f"the position in {name} is not closed"
     blocked = _unpriced(desk)
     gates = (

@@ -134,7 +134,7 @@ def test_the_same_bars_make_the_same_ledger(store: JournalStore, tmp_path: Path)
     ]
     assert len(trades[0]) >= 10
     assert {trade[0] for trade in trades[0]} == set(INSTRUMENTS)
-    assert {trade[-1] for trade in trades[0]} >= {"signal", "stop loss"}
+    assert {trade[-1] for trade in trades[0]} >= {"exit", "stop loss"}
     assert trades[0] == trades[1]
     for name in ("status", "bars", "decisions", "orders", "fills", "trades", "opening_balance_home"):
         assert getattr(practice, name) == getattr(sandbox, name)

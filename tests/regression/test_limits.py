@@ -113,6 +113,10 @@ def age(rig: FaultyRig) -> None:
     rig.market.inner.poll = aged  # type: ignore[method-assign]
 
 
+def entries(one: Lived) -> int:
+    return sum(not order.reduce_only for order in one.orders)
+
+
 @lru_cache
 def calm(mode: StopMode) -> Lived:
     """What happens while every limit is loose: two entries and two reversals."""
@@ -128,7 +132,7 @@ def test_limits_wired(name: str) -> None:
     loose = dataclasses.replace(LOOSE, stop_mode=mode)
     strict = dataclasses.replace(loose, **{name: value})
     before = calm(mode)
-    assert (len(before.orders), before.gates, before.breakers) == (4, frozenset(), frozenset())
+    assert (len(before.orders), before.gates, before.breakers) == (6, frozenset(), frozenset())
     # The ATR period sets the look-back: a running session refuses to change it.
     after = lived(strict if name == "atr_period" else loose, strict)
     kind, what = effect.split()
@@ -136,7 +140,7 @@ def test_limits_wired(name: str) -> None:
         assert [getattr(one, what) for one in after.orders] != [getattr(one, what) for one in before.orders]
     else:
         assert what in (after.gates if kind == "gate" else after.breakers)
-        assert sum(not one.reduce_only for one in after.orders) < len(before.orders)
+        assert entries(after) < entries(before) == 4
 
 
 TYPOS = ["max_daily_loss=1", "daily_loss_max=1", "risk_per_trade_pct=high", "risk_per_trade_pct=-1", "positions_max=0"]

@@ -38,7 +38,8 @@ def test_sell_is_sell(new_stand: Stand, tmp_path: Path) -> None:
         assert new_stand.units() == {"EUR_USD": practice.units()} == {"EUR_USD": Decimal(sold["units"])}
         model.direction = 1
         practice.until(lambda: practice.units() > 0)
-        bought = practice.posts()[1]
+        closed, bought = practice.posts()[1:]
+        assert closed["positionFill"] == "REDUCE_ONLY" and Decimal(closed["units"]) == -Decimal(sold["units"])
         assert bought["stopLossOnFill"]["price"] == "1.09650" and bought["priceBound"] == "1.10060"
         practice.check()
 
@@ -136,21 +137,21 @@ def refused(stand: Stand, order: dict[str, str]) -> str:
 @pytest.mark.parametrize("outcome", [NOT_SENT, LOST_ANSWER], ids=["not sent", "answer lost"])
 def test_close_fail_blocks_reverse(tmp_path: Path, outcome: object) -> None:
     """A failed close of the opposite position was logged, and the new order was sent all the same."""
-    house = House(tmp_path, [quiet()], {8: 1, 12: -1, 13: -1})
+    house = House(tmp_path, [quiet()], {8: 1, 12: -1, 13: -1, 14: -1})
     held = house.until_sent().units
     house.broker.outcomes[2] = outcome  # type: ignore[assignment]
-    house.until_sent(2)
+    assert house.until_sent(2).reduce_only
     assert len(house.broker.submitted) == 2
     if outcome is NOT_SENT:
         assert house.session.desk.ledger.units("EUR_USD") == held
-        house.step()
     else:
-        house.step()  # the same signal again, while nobody knows what became of the first order
+        house.step()  # the same signal again, while nobody knows what became of the close
         assert len(house.broker.submitted) == 2
         house.broker.log_end = None
-        house.step()
+    house.step()
     net = sum(trade.units for trade in house.broker.inner.holdings().trades)
     assert net == house.session.desk.ledger.units("EUR_USD") < 0
+    assert sum(not order.reduce_only for order in house.broker.submitted) == 2
     assert abs(net) <= held * Decimal("1.01"), "one reversal, not two on top of each other"
     house.check()
     house.close()

@@ -76,6 +76,11 @@ def demand(holds: bool, invariant: str, text: str) -> None:
         fail(invariant, text)
 
 
+def bar_of(order_id: str) -> str:
+    """The part of an order's id that the orders of one decision share."""
+    return order_id.rpartition("-")[0]
+
+
 class Checker:
     """Follows one database and one venue over all processes of a seed.
 
@@ -100,7 +105,9 @@ class Checker:
         self.intents: dict[str, OrderIntent] = {}
         self.decided: set[tuple[str, int]] = set()
         self.decided_orders: set[str] = set()
+        self.reversals: set[str] = set()
         self.status: dict[str, OrderStatus] = {}
+        self.denied: dict[str, str] = {}
         self.sent: dict[str, OrderIntent] = {}
         self.not_sent: set[str] = set()
         self.protections: list[ProtectionSent] = []
@@ -225,6 +232,8 @@ class Checker:
         self.decided.add(key)
         if decision.client_order_id:
             self.decided_orders.add(decision.client_order_id)
+            if decision.action is Action.REVERSE:
+                self.reversals.add(bar_of(decision.client_order_id))
         if decision.action in (Action.ENTER, Action.REVERSE, Action.EXIT):
             signal = self.signal(*key)
             demand(decision.direction == signal != 0, "the model", f"{key}: {decision.action} on a signal of {signal}")
@@ -240,7 +249,8 @@ class Checker:
         order_id = intent.client_order_id
         demand(order_id not in self.intents, "I3", f"{order_id} is initialized twice")
         if intent.reason in (OrderReason.SIGNAL, OrderReason.EXIT):
-            demand(order_id in self.decided_orders, "I3", f"{order_id} has no decision")
+            closes_first = intent.reason is OrderReason.EXIT and bar_of(order_id) in self.reversals
+            demand(closes_first or order_id in self.decided_orders, "I3", f"{order_id} has no decision")
         self.intents[order_id] = intent
         self._initialized_ns[order_id] = self.true_ns()
         self.status[order_id] = OrderStatus.INITIALIZED
@@ -254,6 +264,7 @@ class Checker:
         demand(not over and was is not OrderStatus.EXPIRED, "I4", f"{order_id} moves from {was} to {status}")
         if status is OrderStatus.DENIED:
             demand(order_id not in self.sent, "I4", f"{order_id} was sent and is given for denied")
+            self.denied[order_id] = event.detail
         elif status is OrderStatus.REJECTED:
             demand(order_id in self.not_sent, "I4", f"{order_id} is given for rejected, the line did not say so")
         elif status is OrderStatus.EXPIRED:

@@ -28,7 +28,7 @@ from engine.store.codec import decode, encode
 from engine.store.rebuild import rebuild
 from engine.store.schema import COLUMNS
 from tests.simulation import saboteurs
-from tests.simulation.checker import Violation, demand
+from tests.simulation.checker import Checker, Violation, bar_of, demand
 from tests.simulation.faults import Faults
 from tests.simulation.market import STEP_S
 from tests.simulation.world import World
@@ -170,9 +170,20 @@ def _check_healthy(world: World, from_seq: int, from_ns: int) -> None:
         strange = {gate.name for gate in decision.blocking if not _is_fair(gate)}
         demand(not strange, "I27", f"{decision.reason} on {decision.instrument}, and nothing is wrong")
         if decision.action in (Action.ENTER, Action.REVERSE, Action.EXIT):
-            status = check.status.get(decision.client_order_id or "")
-            ended = status in (OrderStatus.FILLED, OrderStatus.CANCELED)
-            demand(ended, "I27", f"{decision.client_order_id} is {status}, and nothing is wrong")
+            _check_ended(check, decision.client_order_id or "")
+
+
+def _check_ended(check: Checker, order_id: str) -> None:
+    """The order of a decision was carried out; the entry of a reversal may be denied for what the close has cost."""
+    status, why = check.status.get(order_id), check.denied.get(order_id, "")
+    fair = bar_of(order_id) in check.reversals and all(_is_fair_text(each) for each in why.split("; "))
+    ended = status in (OrderStatus.FILLED, OrderStatus.CANCELED) or (status is OrderStatus.DENIED and fair)
+    demand(ended, "I27", f"{order_id} is {status} ({why}), and nothing is wrong")
+
+
+def _is_fair_text(told: str) -> bool:
+    name, _, value = told.partition(": ")
+    return _is_fair(Gate(name=name, value=value, limit="", passed=False))
 
 
 def _is_fair(gate: Gate) -> bool:

@@ -497,5 +497,10 @@ def unresolved_without_a_price_is_not_counted(stack: ExitStack) -> None:
 
 
 @_saboteur
+def reversal_on_top(stack: ExitStack) -> None:
+    _set(stack, loop, "obstacle", lambda desk, wanted: "" if desk.orders.idle else "an order is under way")
+
+
+@_saboteur
 def trades_while_degraded(stack: ExitStack) -> None:
     _set(stack, loop.TradingSession, "_note_trouble", lambda self: None)

@@ -10,8 +10,9 @@ from decimal import Decimal
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.domain.event import Claim
 from engine.domain.market import NS_PER_S, Quote
-from engine.domain.order import OrderIntent, OrderReason
-from tests.simulation.checker import Checker, demand
+from engine.domain.order import OrderIntent, OrderReason, OrderStatus
+from tests.simulation.books import Books
+from tests.simulation.checker import Checker, bar_of, demand
 
 ZERO = Decimal(0)
 CENT = Decimal("0.01")
@@ -35,7 +36,8 @@ class Wire:
         self._quotes = quotes
         self._kill_file = kill_file
         self._trouble = trouble
-        self._bars: set[tuple[str, str]] = set()
+        self._bars: dict[tuple[str, str], OrderReason] = {}
+        self._true = Books()
         self._entered: dict[str, int] = {}
         self._served: set[tuple[str, int]] = set()
 
@@ -94,11 +96,17 @@ class Wire:
         return ours or check.claims.get(trade_id) is Claim.ADOPT
 
     def _check_decided(self, intent: OrderIntent) -> None:
-        """One order for one decision, and none beside one of unknown outcome or a trade that is not ours."""
+        """One order for one decision, an entry behind a close for a reversal, and none beside one of unknown outcome or
+        a trade that is not ours.
+        """
         check, name = self._checker, intent.instrument
         bar = (name, intent.client_order_id.split("-")[2])
-        demand(bar not in self._bars, "I3", f"bar {bar} has an order already")
-        self._bars.add(bar)
+        reverses = bar_of(intent.client_order_id) in check.reversals
+        follows = reverses and (self._bars.get(bar), intent.reason) == (OrderReason.EXIT, OrderReason.SIGNAL)
+        demand(bar not in self._bars or follows, "I3", f"bar {bar} has an order already")
+        skips = reverses and bar not in self._bars and intent.reason is OrderReason.SIGNAL
+        demand(not skips, "I3", f"{intent.client_order_id} reverses, and nothing was sent to close")
+        self._bars[bar] = intent.reason
         unsettled = [each for each, other in check.unsettled().items() if other.instrument == name]
         demand(not unsettled, "I3", f"{intent.client_order_id} is sent beside {unsettled}")
         foreign = [each.trade_id for each in check.books.trades.values() if each.instrument == name]
@@ -141,7 +149,21 @@ class Wire:
         demand(intent.price_bound is not None or not limits.slippage_pips_max, "I11", f"{order_id} has no bound")
         spread = CATALOGUE[name].pips(quote.ask - quote.bid)
         demand(spread <= limits.spread_cap(name), "I9", f"{order_id} is sent at a spread of {spread} pips")
+        self._check_flat(intent)
         self._check_exposure(intent)
+
+    def _check_flat(self, intent: OrderIntent) -> None:
+        """An entry opens all of its units: the broker holds nothing that we opened, whatever is recorded by now.
+
+        But for what was filled after it had been given up: nobody could know of it yet.
+        """
+        check, name = self._checker, intent.instrument
+        self._true.read(check.venue.log, check.venue.last_id)
+        here = [each for each in self._true.trades.values() if each.instrument == name]
+        ours = [each for each in here if check.is_ours(each.opened_by)]
+        held = [each.trade_id for each in ours if check.status.get(each.opened_by or "") is not OrderStatus.EXPIRED]
+        demand(not held, "reversal", f"{intent.client_order_id} is sent while the broker holds trades {held}")
+        demand(not check.books.units(name), "reversal", f"{intent.client_order_id} is sent on top of what is recorded")
 
     def _check_exposure(self, intent: OrderIntent) -> None:
         """Everything that is held, may have been sent and is sent now, at its worst, is within the limits."""

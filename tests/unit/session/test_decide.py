@@ -121,15 +121,18 @@ def test_a_models_nonsense_is_a_fault_and_sends_nothing(long: Rig, prediction: P
 
 
 @pytest.mark.parametrize(("fixture", "prediction"), [("long", SELL), ("short", BUY)])
-def test_a_reversal_is_one_order_for_both_parts(
+def test_a_reversal_closes_what_is_held_and_opens_what_is_planned(
     fixture: str, prediction: Prediction, request: pytest.FixtureRequest
 ) -> None:
     desk = request.getfixturevalue(fixture).session.desk
     held = desk.ledger.units("EUR_USD")
     decision, wanted = decide(desk, newest(desk), prediction)
     assert decision.action is Action.REVERSE and wanted is not None
-    opened = wanted.intent.units + held
-    assert opened * prediction.direction > 0
+    assert wanted.closing is not None and (wanted.closing.units, wanted.closing.reduce_only) == (-held, True)
+    opened = wanted.intent.units
+    assert opened == decision.units and opened * prediction.direction > 0
+    judged = {gate.name: gate.value for gate in decision.gates}
+    assert judged["position_units"] == f"{abs(opened)} units", "as if the position were closed"
     assert abs(opened) * abs(desk.quotes["EUR_USD"].mid - (wanted.intent.stop_loss or 0)) <= Decimal(505)
 
 

@@ -48,7 +48,7 @@ def test_the_intent_is_on_disk_before_the_broker_hears_of_it(tmp_path: Path) -> 
     found = []
     rig.broker.on_submit = lambda intent: found.append(seen_on_disk(rig.database, intent.client_order_id))
     rig.play()
-    assert found == [[("OrderInitialized", "INITIALIZED")]] * 3
+    assert found == [[("OrderInitialized", "INITIALIZED")]] * 5
 
 
 def test_close_and_flatten_orders_are_on_disk_first_too(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_late_fill_in_the_log_settles_an_unresolved_order(tmp_path: Path) -> N
     assert rig.rows("SELECT status FROM orders") == [("FILLED",)]
     rig.play()
     assert desk.ledger.balance_home == rig.broker.inner.account().balance_home
-    assert [one.units > 0 for one in rig.broker.submitted] == [True, False]
+    assert [one.units > 0 for one in rig.broker.submitted] == [True, False, False]
 
 
 def test_no_client_order_id_is_ever_sent_twice(tmp_path: Path) -> None:
@@ -154,11 +154,10 @@ def test_no_client_order_id_is_ever_sent_twice(tmp_path: Path) -> None:
     rig.broker.outcomes = {2: NOT_SENT, 4: LOST_ANSWER, 7: NOT_SENT}
     while rig.session.next_due_ns() is not None:
         rig.step()
-        if len(rig.broker.submitted) == 4 and rig.clock.now_ns() % (5 * 60 * 10**9) == 0:
-            rig.broker.log_end = None
+        rig.broker.log_end = None  # the next step reads what became of an answer that was lost
     ids = [one.client_order_id for one in rig.broker.submitted]
     assert len(ids) > 7 and len(set(ids)) == len(ids)
-    stored = [row[0] for row in rig.rows("SELECT client_order_id FROM orders")]
+    stored = [row[0] for row in rig.rows("SELECT client_order_id FROM orders WHERE status <> 'DENIED'")]
     assert sorted(stored) == sorted(ids)
     assert all(one == f"1-EUR_USD-{one.split('-')[2]}-{one.split('-')[3]}" for one in ids)
 

@@ -67,7 +67,7 @@ def test_sell_is_sell(tmp_path: Path) -> None:
     assert rig.rows("SELECT side FROM trades") == [("short",)]
 
 
-def test_an_opposite_signal_reverses_with_one_order(tmp_path: Path) -> None:
+def test_an_opposite_signal_reverses_with_one_decision(tmp_path: Path) -> None:
     rig = make_rig(tmp_path, [quiet(20)], {8: 1, 12: -1})
     rig.play()
     assert [row[0] for row in rig.rows("SELECT action FROM decisions WHERE client_order_id IS NOT NULL")] == [
@@ -165,9 +165,9 @@ def test_books_equal_the_brokers_and_add_up(tmp_path_factory, moves: list[int], 
     booked = sum((Decimal(one) + Decimal(two) for one, two in trades), Decimal(0))
     assert Decimal(100_000) + booked == ledger.balance_home
     assert rig.session.desk.counts().decisions == len(bars) - LOOKBACK
-    assert rig.rows("SELECT count(*) FROM orders")[0][0] == len(
-        [one for one in rig.session.desk.decisions if one.client_order_id]
-    )
+    acted = [one for one in rig.session.desk.decisions if one.client_order_id]
+    closings = [one for one in acted if one.action is Action.REVERSE]
+    assert rig.rows("SELECT count(*) FROM orders")[0][0] == len(acted) + len(closings)
     rig.close()
 
 

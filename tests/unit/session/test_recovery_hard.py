@@ -110,18 +110,18 @@ def test_two_keels_that_derive_the_same_order_id_notice_each_other(tmp_path: Pat
     house.close()
 
 
-def test_a_position_whose_stop_was_hit_meanwhile_is_not_reversed_at_twice_the_size(tmp_path: Path) -> None:
+def test_a_position_whose_stop_was_hit_meanwhile_is_not_opened_at_twice_the_size(tmp_path: Path) -> None:
     house = House(tmp_path, [falling(12, "0.0015")], {8: 1, 12: -1})
     house.until_sent()
     house.wait(0.1)
     house.broker.lazy = True  # the log is not due to be read; the stop is hit with the bar that turns the model
     house.broker.on_submit = lambda intent: setattr(house.broker, "lazy", False)
-    next_order(house)
-    assert abs(sum(held(house).values())) <= LIMITS.units_cap(EUR)
+    entered = next_order(house)
+    assert list(held(house).values()) == [entered.units] and not entered.reduce_only
     house.close()
 
 
-def test_nothing_is_reversed_while_the_close_of_a_naked_trade_is_under_way(tmp_path: Path) -> None:
+def test_a_reversal_opens_what_is_planned_although_the_close_of_a_naked_trade_is_under_way(tmp_path: Path) -> None:
     house = House(tmp_path, [quiet()], {8: 1, 9: -1, 10: -1})
     house.until_sent()
     house.wait(0.1)
@@ -132,8 +132,8 @@ def test_nothing_is_reversed_while_the_close_of_a_naked_trade_is_under_way(tmp_p
     while ("close", trade_id) not in house.broker.served:
         house.wait(1)
     house.broker.on_submit = lambda intent: house.broker.inner.close_trade(trade_id, EUR)  # it arrives at last
-    next_order(house)
-    assert abs(sum(held(house).values())) <= LIMITS.units_cap(EUR)
+    entered = next_order(house)
+    assert list(held(house).values()) == [entered.units] and not entered.reduce_only
     house.close()
 
 
