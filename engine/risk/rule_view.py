@@ -25,11 +25,12 @@ ZERO = Decimal(0)
 class RiskView(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule may look at, made for one intent.
 
-    position_units are signed, and those that will be held when the intent leaves; reserved_units count orders of this instrument whose outcome is not known, unsigned;
-    others is what all other instruments hold and may still get; risk_home what the intent loses at its stop. atr is in
-    quote currency, slippage and financing are expected costs per unit in quote currency, confidence the model's 0..1.
-    locked says why this instrument waits for a person, empty when it does not. last_entry_ns and last_loss_ns are None
-    when there was none; is_repeated says that this bar has led to an entry to the same side before.
+    position_units are signed, and those that will be held when the intent leaves; reserved_units count orders of this
+    instrument whose outcome is not known, unsigned; others is what all other instruments hold and may still get;
+    risk_home what the intent loses at its stop. atr is in quote currency, slippage and financing are expected costs per
+    unit in quote currency, confidence the model's 0..1. locked says why this instrument waits for a person, empty when
+    it does not. last_entry_ns and last_loss_ns are None when there was none; is_repeated says that this bar has led to
+    an entry to the same side before.
     """
 
     now_ns: int
