@@ -47,7 +47,8 @@ class Days:
             self._journal.append(DayBegan(ts_ns=desk.now_ns, equity_home=desk.day_start_home))
         for trip in desk.panel.daily_trips:
             desk.panel.release(trip.breaker)
-            desk.reanchor(trip.breaker)
+            if trip.breaker != "daily_loss":  # that measures from the day's beginning, before its first financing
+                desk.reanchor(trip.breaker)
             self._journal.append(
                 BreakerReleased(
                     ts_ns=desk.now_ns, breaker=trip.breaker, reason=NEW_DAY, equity_home=desk.day_start_home
