@@ -12,7 +12,7 @@ import msgspec
 
 from engine.domain.account import Account, Holdings, Trade, WorkingOrder
 from engine.domain.decision import Prediction, PredictionFault
-from engine.domain.event import Event
+from engine.domain.event import AlertRaised, Event
 from engine.domain.instrument import Instrument
 from engine.domain.market import Bar, Granularity, Quote
 from engine.domain.order import OrderIntent
@@ -229,6 +229,14 @@ class Journal(Protocol):
 
     def digest(self) -> str:
         """Hash of every event appended so far; independent of the run number, equal for equal runs."""
+        ...
+
+
+class Alerter(Protocol):
+    """Who tells a person that is away; what becomes of an alert never matters to trading."""
+
+    def notify(self, alert: AlertRaised) -> None:
+        """Take an alert and return at once; never blocks, never raises."""
         ...
 
 

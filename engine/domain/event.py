@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from engine.domain.account import Trade, WorkingOrder
+from engine.domain.check import Check
 from engine.domain.command import SessionConfig
 from engine.domain.decision import Decision
 from engine.domain.limits import RiskLimits
@@ -70,6 +71,13 @@ class SessionStarted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     account: str = ""
     opening_transaction_id: int = 0
     continues: int | None = None
+
+
+class PreflightDone(msgspec.Struct, frozen=True, kw_only=True):
+    """What was checked before a session on OANDA's market began, the checks that failed included."""
+
+    ts_ns: int
+    checks: tuple[Check, ...]
 
 
 class TradeFound(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,6 +252,14 @@ class LimitsChanged(msgspec.Struct, frozen=True, kw_only=True):
     limits: RiskLimits
 
 
+class AlertRaised(msgspec.Struct, frozen=True, kw_only=True):
+    """Something happened that a person who is away should hear of: a word for its kind, and one sentence."""
+
+    ts_ns: int
+    kind: str
+    text: str
+
+
 class CommandAccepted(msgspec.Struct, frozen=True, kw_only=True):
     """A request took effect."""
 
@@ -288,6 +304,7 @@ class SessionStopped(msgspec.Struct, frozen=True, kw_only=True):
 
 Event = (
     SessionStarted
+    | PreflightDone
     | TradeFound
     | TradeClaimed
     | DayBegan
@@ -310,6 +327,7 @@ Event = (
     | BreakerReleased
     | TradingStateChanged
     | LimitsChanged
+    | AlertRaised
     | CommandAccepted
     | CommandRefused
     | Faulted

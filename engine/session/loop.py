@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from engine.domain.account import Account
+from engine.domain.check import Check
 from engine.domain.command import Command, SessionConfig
 from engine.domain.decision import Action, Decision
 from engine.domain.error import Bug, ConfigError, HaltTrading, RetryLater
@@ -19,6 +20,7 @@ from engine.domain.event import (
     DecisionMade,
     Faulted,
     LiveArmed,
+    PreflightDone,
     SessionStarted,
     SessionState,
     SessionStopped,
@@ -30,8 +32,9 @@ from engine.domain.event import (
 from engine.domain.instrument import Instrument
 from engine.domain.market import NS_PER_S, Bar, Quote
 from engine.domain.window import BarWindow
-from engine.ports import Broker, Clock, Journal, KillSwitch, MarketData, Opening, Past, Predictor
+from engine.ports import Alerter, Broker, Clock, Journal, KillSwitch, MarketData, Opening, Past, Predictor
 from engine.risk.rules import FUTURE_S_MAX
+from engine.session.alarm import SILENT, Alarm
 from engine.session.audit import Auditor
 from engine.session.commands import CommandDesk
 from engine.session.decide import Wanted, decide, pass_over
@@ -53,7 +56,8 @@ class SessionParts:
     """What the wiring hands to a session; an arming_phrase makes it a live one, which was armed as it starts.
 
     past is what earlier runs recorded of the account whose books this session goes on with. former_orders are the ids
-    of all orders that the database has of the account: one that older books sent may still arrive.
+    of all orders that the database has of the account: one that older books sent may still arrive. checks are what the
+    preflight found, none for a simulated session.
     """
 
     config: SessionConfig
@@ -68,6 +72,8 @@ class SessionParts:
     arming_phrase: str = ""
     past: Past | None = None
     former_orders: frozenset[str] = frozenset()
+    alerter: Alerter = SILENT
+    checks: tuple[Check, ...] = ()
 
 
 class TradingSession:
@@ -82,6 +88,7 @@ class TradingSession:
         self._market_data = parts.market_data
         account = parts.broker.account()
         self._desk = desk = _new_desk(parts, account)
+        self._alarm = Alarm(desk, parts.journal, parts.alerter)
         self._dispatcher = Dispatcher(desk, parts.broker, parts.journal, parts.kill)
         self._warmup = WarmUp(desk, parts.market_data, desk.now_ns + parts.config.warmup_timeout_s * NS_PER_S)
         self._auditor = Auditor(desk, parts.broker, parts.journal, self._dispatcher)
@@ -203,7 +210,13 @@ class TradingSession:
         self._desk.revision = revision
         digest = self._journal.digest() if self.finished else ""
         return take_snapshot(
-            self._desk, self._warmup.rows(), revision=revision, published_ns=published_ns, digest=digest
+            self._desk,
+            self._warmup.rows(),
+            revision=revision,
+            published_ns=published_ns,
+            digest=digest,
+            alerts=self._alarm.newest,
+            checks=self._parts.checks,
         )
 
     def commit(self) -> None:
@@ -218,6 +231,8 @@ class TradingSession:
         self._is_kept = bool(opening.account)
         unfinished = self._open(opening)
         self._journal.append(self._started(opening))
+        if parts.checks:
+            self._journal.append(PreflightDone(ts_ns=desk.now_ns, checks=parts.checks))
         if parts.past is None:
             for trade in opening.trades:
                 orders = tuple(order for order in opening.orders if order.trade_id == trade.trade_id)
