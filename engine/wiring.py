@@ -7,7 +7,6 @@ My tests are in tests/unit/test_wiring.py.
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -17,6 +16,7 @@ from engine import __version__
 from engine.adapters.clock import GAP_NS, PacedClock, SystemClock, VenueClock, monotonic_s, pause, wall_ns
 from engine.adapters.history.csv_bars import ImportedBars, read_bars
 from engine.adapters.history.market_data import RecordedBars
+from engine.adapters.history.recordings import Recording, Recordings
 from engine.adapters.oanda.desk import Access, Means, OandaDesk
 from engine.adapters.oanda.emergency import Emergency, Side, Standing
 from engine.adapters.oanda.http import secret_forms
@@ -58,21 +58,7 @@ DEFAULT_INSTRUMENTS = ("EUR_USD", "GBP_USD", "USD_JPY", "AUD_USD")
 STARTER_BARS = 6_000
 _HOME_CURRENCIES = ("USD", "EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD")
 STARTER_SEED = 20_250_106
-
-
-class Recording(msgspec.Struct, frozen=True, kw_only=True):
-    """One bar file in the recordings folder, as the Session page lists it; problem is empty when it can be used."""
-
-    name: str
-    path: Path
-    instrument: str
-    granularity: Granularity | None
-    bars: int
-    first_ns: int
-    last_ns: int
-    dropped: int
-    summary: str
-    problem: str
+_RECORDINGS = Recordings(CATALOGUE)
 
 
 def _nothing() -> None:
@@ -258,7 +244,7 @@ def check(config: SessionConfig, settings: Settings) -> str | None:
             _checked_offline(config, settings)
             return None
         _check_bars_given(config)
-        files = tuple(_recording(Path(path), instrument=name) for name, path in config.bars)
+        files = tuple(_RECORDINGS.describe(Path(path), instrument=name) for name, path in config.bars)
         for one in files:
             if one.problem:
                 raise ConfigError(one.problem)
@@ -318,28 +304,12 @@ def begin(prepared: Prepared, store: JournalStore, kill: KillSwitch, *, new_book
 
 def recordings(settings: Settings) -> tuple[Recording, ...]:
     """List the bar files in the recordings folder, unusable ones with the reason."""
-    folder = settings.recordings_dir
-    paths = sorted(path for path in folder.glob("*.csv*") if path.is_file()) if folder.is_dir() else []
-    return tuple(_recording(path) for path in paths)
+    return _RECORDINGS.listed(settings.recordings_dir)
 
 
 def import_recording(settings: Settings, name: str, data: bytes) -> Recording:
     """Check an uploaded bar file and keep it in the recordings folder; raises ConfigError and keeps nothing."""
-    safe = Path(name).name
-    if safe != name or not safe.endswith((".csv", ".csv.gz")) or safe.startswith("."):
-        raise ConfigError(f"File name {name!r} is not a plain name that ends in .csv or .csv.gz.")
-    folder = settings.recordings_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    target, draft = folder / safe, folder / f".incoming-{safe}"
-    try:
-        draft.write_bytes(data)
-        recording = _recording(draft, safe)
-        if recording.problem:
-            raise ConfigError(recording.problem)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
-    return replace(recording, path=target)
+    return _RECORDINGS.kept(settings.recordings_dir, name, data)
 
 
 def needs_starter(settings: Settings) -> bool:
@@ -439,50 +409,6 @@ def _check_limits(config: SessionConfig) -> None:
         strange = [name for name in mapping if name != ANY and name not in CATALOGUE]
         if strange:
             raise ConfigError(f"A limit names instrument {strange[0]}, which is unknown.")
-
-
-def _recording(path: Path, name: str | None = None, instrument: str = "") -> Recording:
-    """Describe a bar file; what was found is remembered until the file changes."""
-    try:
-        stat = path.stat()
-    except OSError as error:
-        return _unusable(name or path.name, path, f"File {path} cannot be read: {error.strerror}.")
-    return _described(name or path.name, path, instrument, stat.st_mtime_ns, stat.st_size, stat.st_ino)
-
-
-@lru_cache(maxsize=256)
-def _described(name: str, path: Path, instrument: str, *_version: int) -> Recording:
-    try:
-        bars = read_bars(path, instrument or None, known=CATALOGUE)
-    except ConfigError as error:
-        return _unusable(name, path, str(error).replace(str(path), name))
-    return Recording(
-        name=name,
-        path=path,
-        instrument=bars.instrument,
-        granularity=bars.granularity,
-        bars=len(bars.bars),
-        first_ns=bars.bars[0].open_ts_ns,
-        last_ns=bars.bars[-1].close_ts_ns,
-        dropped=bars.dropped,
-        summary=bars.summary(),
-        problem="",
-    )
-
-
-def _unusable(name: str, path: Path, problem: str) -> Recording:
-    return Recording(
-        name=name,
-        path=path,
-        instrument="",
-        granularity=None,
-        bars=0,
-        first_ns=0,
-        last_ns=0,
-        dropped=0,
-        summary="",
-        problem=problem,
-    )
 
 
 def read_recording(instrument: str, path: str) -> ImportedBars:

@@ -13,7 +13,6 @@ from engine.session.alarm import ALERTS_KEPT, Alarm
 from tests.unit.session.rig import MONDAY_NS, bar, make_rig
 from tests.unit.store.tape import opened_store
 
-
 PRICE = Decimal("1.10000")
 
 
