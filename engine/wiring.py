@@ -13,11 +13,12 @@ import msgspec
 from msgspec.structs import replace
 
 from engine import __version__
+from engine.adapters.alerts.webhook import Delivery, WebhookAlerter, url_forms
 from engine.adapters.clock import GAP_NS, PacedClock, SystemClock, VenueClock, monotonic_s, pause, wall_ns
 from engine.adapters.history.csv_bars import ImportedBars, read_bars
 from engine.adapters.history.market_data import RecordedBars
 from engine.adapters.history.recordings import Recording, Recordings
-from engine.adapters.oanda.desk import Access, Means, OandaDesk
+from engine.adapters.oanda.desk import Access, Means, OandaDesk, look
 from engine.adapters.oanda.emergency import Emergency, Side, Standing
 from engine.adapters.oanda.http import secret_forms
 from engine.adapters.sim.broker import SimBroker
@@ -26,22 +27,26 @@ from engine.adapters.sim.market import DEFAULT_START_NS, GeneratedMarket
 from engine.adapters.sim.market_data import SimMarketData
 from engine.adapters.sim.paper import QuotedMarketData
 from engine.config import Settings
+from engine.domain.check import Check, obstacle
 from engine.domain.command import Arming, Mode, SessionConfig
 from engine.domain.error import ConfigError, KeelError
 from engine.domain.instrument import Instrument
 from engine.domain.limits import ANY
 from engine.domain.market import Bar, Granularity
 from engine.interlocks import arming_phrase, check_arming, check_environment
-from engine.ports import BarSource, Broker, Clock, KillSwitch, MarketData, Predictor
+from engine.ports import Alerter, BarSource, Broker, Clock, KillSwitch, MarketData, Predictor
 from engine.prediction.registry import ModelRegistry, incompatibility
 from engine.prediction.training import STARTER_ID, train_starter
+from engine.preflight import Circumstances, checks
 from engine.redaction import Secret
 from engine.session import TradingSession
+from engine.session.alarm import SILENT
 from engine.session.loop import SessionParts
 from engine.store.journal import JournalStore, open_journal
 from engine.store.queries import connect_readonly, has_run
 
 __all__ = [
+    "Delivery",
     "Emergency",
     "JournalStore",
     "ModelRegistry",
@@ -49,6 +54,7 @@ __all__ = [
     "Recording",
     "Side",
     "Standing",
+    "WebhookAlerter",
     "monotonic_s",
     "pause",
     "wall_ns",
@@ -76,6 +82,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     instruments: Mapping[str, Instrument]
     imported: tuple[ImportedBars, ...] = ()
     arming_phrase: str = ""
+    checks: tuple[Check, ...] = ()
     close: Callable[[], None] = _nothing
 
 
@@ -90,8 +97,47 @@ def home_currencies() -> tuple[str, ...]:
 
 
 def secrets(settings: Settings) -> tuple[Secret, ...]:
-    """Every form in which the token could turn up in a log line."""
-    return secret_forms(settings.oanda_token) if settings.oanda_token else ()
+    """Every form in which the token, or the address of alerts, could turn up in a log line."""
+    tokens = secret_forms(settings.oanda_token) if settings.oanda_token else ()
+    return (*tokens, *url_forms(settings.alert_url))
+
+
+def messenger(settings: Settings) -> WebhookAlerter | None:
+    """Who delivers alerts to the address in .env; None without one. It starts no thread before the first alert."""
+    return WebhookAlerter(settings.alert_url, wall_ns) if settings.alert_url else None
+
+
+def preflight(
+    config: SessionConfig,
+    settings: Settings,
+    database: Path | None = None,
+    arming: Arming | None = None,
+    changed_options: tuple[str, ...] | None = None,
+    desk: OandaDesk | None = None,
+) -> tuple[Check, ...]:
+    """Check all that a careful person checks before such a session, in some seconds; starts and refuses nothing.
+
+    A due backup is made, a test alert is sent, and OANDA is asked (over a desk that is open already, if there is one),
+    unless the session is simulated.
+    """
+    config = replace(config, instruments=config.instruments or DEFAULT_INSTRUMENTS)
+    sender, said = messenger(settings), None
+    if desk is not None:
+        said = desk.inspect(config.instruments, wall_ns)
+    elif not config.mode.is_simulated and settings.oanda_token and settings.oanda_account_id:
+        said = look(_access(settings), _means(), config.instruments, wall_ns)
+    return checks(
+        Circumstances(
+            config=config,
+            settings=settings,
+            database=database or settings.database_path,
+            wall_ns=wall_ns(),
+            arming=arming,
+            changed_options=changed_options,
+            inspection=said,
+            deliver=sender.deliver_now if sender else None,
+        )
+    )
 
 
 def registry(settings: Settings) -> ModelRegistry:
@@ -108,10 +154,16 @@ def default_config(settings: Settings) -> SessionConfig:
     return SessionConfig(instruments=starter.instruments, model_id=STARTER_ID)
 
 
-def prepare(config: SessionConfig, settings: Settings, arming: Arming | None = None) -> Prepared:
-    """Check and load everything that a session needs; raises ConfigError, writes nothing."""
+def prepare(
+    config: SessionConfig,
+    settings: Settings,
+    arming: Arming | None = None,
+    database: Path | None = None,
+    changed_options: tuple[str, ...] | None = None,
+) -> Prepared:
+    """Check and load everything that a session needs; raises ConfigError, writes nothing but a backup that is due."""
     if not config.mode.is_simulated:
-        return _prepare_at_oanda(config, settings, arming)
+        return _prepare_at_oanda(config, settings, arming, database, changed_options)
     imported = _imported(config)
     granularity = imported[0].granularity if imported else None
     config = _with_instruments(config, tuple(item.instrument for item in imported), granularity)
@@ -134,16 +186,27 @@ def prepare(config: SessionConfig, settings: Settings, arming: Arming | None = N
     )
 
 
-def _prepare_at_oanda(config: SessionConfig, settings: Settings, arming: Arming | None) -> Prepared:
-    """Open the account that the settings name; every thread that this starts is ended by `close`."""
+def _prepare_at_oanda(
+    config: SessionConfig,
+    settings: Settings,
+    arming: Arming | None,
+    database: Path | None,
+    changed_options: tuple[str, ...] | None,
+) -> Prepared:
+    """Open the account that the settings name; every thread that this starts is ended by `close`.
+
+    What the preflight finds is kept with the session; in mode live whatever blocks refuses it.
+    """
     config = _checked_offline(config, settings)
     check_arming(config, settings, arming)
     predictor = registry(settings).load(config.model_id)
-    means = Means(monotonic_s=monotonic_s, wait=pause, draw=random.random)
-    desk = OandaDesk(_access(settings), means, sends_orders=config.mode.sends_orders)
+    desk = OandaDesk(_access(settings), _means(), sends_orders=config.mode.sends_orders)
     with ExitStack() as held:
         held.callback(desk.close)
         config = _checked_at_oanda(config, desk)
+        found = preflight(config, settings, database, arming, changed_options, desk)
+        if config.mode is Mode.LIVE and (sentence := obstacle(found)):
+            raise ConfigError(sentence)
         clock, rate = _clock(settings, desk, config.instruments[0])
         data: MarketData = desk.market_data(config.currency, clock.now_ns, rate)
         broker: Broker = desk.broker
@@ -161,6 +224,7 @@ def _prepare_at_oanda(config: SessionConfig, settings: Settings, arming: Arming 
         predictor=predictor,
         instruments=broker.instruments(),
         arming_phrase=arming_phrase(settings.oanda_account_id) if config.mode is Mode.LIVE else "",
+        checks=found,
         close=kept.close,
     )
 
@@ -209,7 +273,11 @@ def emergency(settings: Settings) -> Emergency:
             f"{missing} is not set, so .env names no account at OANDA; a simulated account is flattened by the button "
             "Flatten & halt of its console."
         )
-    return Emergency(_access(settings), Means(monotonic_s=monotonic_s, wait=pause, draw=random.random))
+    return Emergency(_access(settings), _means())
+
+
+def _means() -> Means:
+    return Means(monotonic_s=monotonic_s, wait=pause, draw=random.random)
 
 
 def _checked_at_oanda(config: SessionConfig, desk: OandaDesk) -> SessionConfig:
@@ -274,10 +342,18 @@ def open_store(database: Path) -> JournalStore:
     return open_journal(database, wall_ns=wall_ns)
 
 
-def begin(prepared: Prepared, store: JournalStore, kill: KillSwitch, *, new_books: bool = False) -> TradingSession:
+def begin(
+    prepared: Prepared,
+    store: JournalStore,
+    kill: KillSwitch,
+    *,
+    new_books: bool = False,
+    alerter: Alerter | None = None,
+) -> TradingSession:
     """Start the prepared session on a new run of this database; a run that cannot begin is left ABORTED.
 
-    It goes on with the books that the database has of the account, unless new_books are wanted.
+    It goes on with the books that the database has of the account, unless new_books are wanted. The alerts of a
+    simulated session stay in the journal and on the page: nobody has to be called for them.
     """
     account = prepared.broker.opening().account
     past = None if new_books else store.past(account)
@@ -294,6 +370,8 @@ def begin(prepared: Prepared, store: JournalStore, kill: KillSwitch, *, new_book
         arming_phrase=prepared.arming_phrase,
         past=past,
         former_orders=store.order_ids(account),
+        alerter=SILENT if alerter is None or prepared.config.mode.is_simulated else alerter,
+        checks=prepared.checks,
     )
     try:
         return TradingSession(parts)

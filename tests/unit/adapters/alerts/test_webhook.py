@@ -1,59 +1,21 @@
 """The messenger before real servers: one that listens, one that hangs, one that refuses, one that is not there."""
 
-import json
 import logging
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from engine.adapters.alerts.webhook import QUEUE_MAX, TRIES, WebhookAlerter, url_forms
 from engine.domain.event import AlertRaised
 from engine.redaction import Secret
+from tests.fakes.receiver import CANARY, Receiver
 
-CANARY = "canary-hook-9f31"
 WALL_NS = 1_790_000_000_000_000_000
 PATIENCE_S = 20.0
-
-
-class Receiver(ThreadingHTTPServer):
-    """A receiver on loopback that keeps what it gets; it answers with the next status of a list, the last for ever."""
-
-    daemon_threads = True
-
-    def __init__(self, *statuses: int) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.statuses = list(statuses) or [200]
-        self.got: list[dict[str, str]] = []
-        self.at: list[float] = []
-        self.url = f"http://127.0.0.1:{self.server_port}/{CANARY}?key={CANARY}"
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
-
-    def __exit__(self, *failure: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append(json.loads(body))
-        self.server.at.append(time.monotonic())
-        statuses = self.server.statuses
-        status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
-        self.send_response(status)
-        self.send_header("Location", "/elsewhere")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
 
 @pytest.fixture
