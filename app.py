@@ -33,9 +33,11 @@ PLOTLY_JS = str(files("plotly") / "package_data" / "plotly.min.js")
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, TradingNode]]:
     """Make the node before the first page and stop it after the last; a ConfigError refuses the start."""
-    if (options := loosened()) and load_settings().oanda_environment == "live":
+    options = loosened()
+    if options and load_settings().oanda_environment == "live":
         raise ConfigError(f"The console does not serve a live account with changed options: {', '.join(options)}.")
     node = TradingNode.attach()
+    node.changed_options = options
     if hasattr(signal, "SIGHUP"):  # closing the terminal would else end the process without stopping the session
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     if node.settings.oanda_token:

@@ -5,12 +5,10 @@ My tests are in tests/unit/test_cli.py.
 """
 
 import json
-import re
 import signal
 import sys
 import time
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
 
@@ -18,9 +16,10 @@ import msgspec
 import typer
 from typer.exceptions import TyperException
 
-from engine import kill, wiring
+from engine import arguments, kill, wiring
 from engine.config import Settings, configure_logging, load_settings
 from engine.domain.calendar import iso_utc
+from engine.domain.check import Check, obstacle
 from engine.domain.command import Arming, Mode, SessionConfig, StartSession, StopSession
 from engine.domain.error import ConfigError, KeelError
 from engine.domain.event import SessionState
@@ -43,15 +42,13 @@ app.add_typer(bars_app, name="bars")
 store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look after the database.")
 app.add_typer(store_app, name="store")
 
-_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _TIMEOUT_S_MAX = 3_600
-_BARS_ARGUMENT = re.compile(r"^([A-Z0-9]{2,12}_[A-Z0-9]{2,6})=(.+)$")
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(words: list[str] | None = None) -> int:
     """Run one command; bad input is one sentence on stderr and exit code 2, a failed run 1."""
     try:
-        result = app(arguments, standalone_mode=False, prog_name="python -m engine")
+        result = app(words, standalone_mode=False, prog_name="python -m engine")
     except ConfigError as error:
         return _complain(str(error), 2)
     except KeelError as error:
@@ -90,23 +87,23 @@ def session(
     """Run a session without the console: logs go to stderr, the result to stdout."""
     settings = load_settings()
     configure_logging(settings.log_level, secrets=wiring.secrets(settings))
-    chosen = _mode(mode)
+    chosen = arguments.mode_named(mode)
     _check_places(chosen, granularity, db)
     config = SessionConfig(
         mode=chosen,
-        instruments=_names(instruments),
+        instruments=arguments.names(instruments),
         granularity=Granularity.parse(granularity or "M1"),
         model_id=model,
-        capital_home=_decimal("--capital", capital),
+        capital_home=arguments.decimal("--capital", capital),
         currency=currency,
-        seed=_whole("--seed", seed),
-        speed=_speed(speed, chosen),
-        duration_s=_duration_s(duration),
-        bars=tuple(_bars_argument(text) for text in bars or ()),
+        seed=arguments.whole("--seed", seed),
+        speed=arguments.pace(speed, chosen),
+        duration_s=arguments.duration_s(duration),
+        bars=tuple(arguments.bar_file(text) for text in bars or ()),
         limits=limits_from_text(limit or ()),
     )
     begun = time.monotonic()
-    prepared = wiring.prepare(config, settings, Arming(phrase=confirm, limits_set=limits_named(limit or ())))
+    prepared = wiring.prepare(config, settings, Arming(phrase=confirm, limits_set=limits_named(limit or ())), db)
     loaded = time.monotonic()
     notes = [imported.summary() for imported in prepared.imported]
     notes += filter(None, [wiring.advice(config, settings, db or settings.database_path)])
@@ -133,19 +130,19 @@ def venue(
     """Serve a simulated account on loopback that OANDA v20 clients can trade on."""
     from engine.venue.launch import VenueTerms, run_venue  # a web server, which no other command needs to load
 
-    pace = _speed(speed, Mode.SANDBOX)
+    pace = arguments.pace(speed, Mode.SANDBOX)
     if pace is None:
         raise ConfigError("--speed max is not possible for a venue; give a number of market seconds per second.")
     terms = VenueTerms(
-        port=_whole("--port", port),
+        port=arguments.whole("--port", port),
         token=token,
         account=account,
-        seed=_whole("--seed", seed),
-        bars=tuple(_bars_argument(text) for text in bars or ()),
+        seed=arguments.whole("--seed", seed),
+        bars=tuple(arguments.bar_file(text) for text in bars or ()),
         speed=pace,
-        balance=_decimal("--balance", balance),
+        balance=arguments.decimal("--balance", balance),
         currency=currency,
-        control_port=_whole("--control-port", control_port) if control_port else None,
+        control_port=arguments.whole("--control-port", control_port) if control_port else None,
     )
 
     def ready(address: str, notes: Sequence[str]) -> None:
@@ -215,6 +212,42 @@ def status(
 
 
 @app.command()
+def doctor(
+    mode: Annotated[str, typer.Option(help="sandbox, paper, practice or live")] = "sandbox",
+    model: Annotated[str, typer.Option(help="model id")] = "sma-cross",
+    instruments: Annotated[str, typer.Option(help="comma-separated, for example EUR_USD,USD_JPY")] = "",
+    granularity: Annotated[str, typer.Option(help="length of a bar, for example S30, M1, M5")] = "M1",
+    currency: Annotated[str, typer.Option(help="currency of the account")] = "USD",
+    limit: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, for example risk_per_trade_pct=0.25")] = None,
+    db: Annotated[Path | None, typer.Option(help="database file; default: console.sqlite in the data folder")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> int:
+    """Check what has to hold before a session of a mode, and start nothing; exit code 1 when something blocks it."""
+    settings = load_settings()
+    configure_logging("WARNING", secrets=wiring.secrets(settings))
+    chosen = arguments.mode_named(mode)
+    if chosen is Mode.REPLAY:
+        raise ConfigError("A replay needs no doctor; `bars check` looks at its files. Choose another mode.")
+    _check_places(chosen, granularity, db)
+    config = SessionConfig(
+        mode=chosen,
+        instruments=arguments.names(instruments),
+        granularity=Granularity.parse(granularity),
+        model_id=model,
+        currency=currency,
+        limits=limits_from_text(limit or ()),
+    )
+    checks = wiring.preflight(config, settings, db, Arming(phrase="", limits_set=limits_named(limit or ())))
+    may_start = obstacle(checks) is None
+    if as_json:
+        typer.echo(msgspec.json.encode({"mode": chosen, "ok": may_start, "checks": checks}).decode())
+    else:
+        for check in checks:
+            typer.echo(_check_line(check))
+    return 0 if may_start else 1
+
+
+@app.command()
 def setup() -> int:
     """Make the folders, and train and register the starter model when no trained model exists."""
     settings = load_settings()
@@ -250,7 +283,7 @@ def export_trades(
 ) -> int:
     """Write every trade, open ones too, to a CSV file."""
     database = db or load_settings().database_path
-    count = write_trades_csv(database, out, run_id=_whole("--run", run) if run else None)
+    count = write_trades_csv(database, out, run_id=arguments.whole("--run", run) if run else None)
     typer.echo(f"{count} trades written to {out}.", err=True)
     return 0
 
@@ -272,7 +305,7 @@ def list_models() -> int:
 def check_bars(files: Annotated[list[str], typer.Argument(help="EUR_USD=FILE or FILE")]) -> int:
     """Read recorded bar files and name every line that would be dropped."""
     for text in files:
-        imported = wiring.read_recording(*_bars_argument(text))
+        imported = wiring.read_recording(*arguments.bar_file(text))
         typer.echo(imported.summary())
         for problem in imported.problems:
             typer.echo(f"  line {problem.line}: {problem.text}")
@@ -280,7 +313,7 @@ def check_bars(files: Annotated[list[str], typer.Argument(help="EUR_USD=FILE or 
 
 
 def _timeout_s(text: str) -> int:
-    seconds = _whole("--timeout", text)
+    seconds = arguments.whole("--timeout", text)
     if not 1 <= seconds <= _TIMEOUT_S_MAX:
         raise ConfigError(f"--timeout {seconds} is out of range; allowed are 1 to {_TIMEOUT_S_MAX} seconds.")
     return seconds
@@ -329,6 +362,12 @@ def backup_store(
     made = back_up(db or load_settings().database_path, wiring.wall_ns(), out)
     typer.echo(str(made))
     return 0
+
+
+def _check_line(check: Check) -> str:
+    word = "ok" if check.ok else "BLOCKS" if check.blocks else "warning"
+    wanted = "" if check.ok else f"; wanted: {check.wanted}"
+    return f"{word:<8} {check.name:<15} {check.found.rstrip('.')}{wanted}"
 
 
 def _confirm_flatten(name: str) -> None:
@@ -421,58 +460,6 @@ def _check_places(mode: Mode, granularity: str, db: Path | None) -> None:
         raise ConfigError(f"--db is {db}; the folder {db.parent} does not exist.")
     if db is not None and db.exists():
         connect_readonly(db).close()
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in text.split(",") if part.strip())
-    if text and not names:
-        raise ConfigError(f"--instruments is {text!r}; it must be like EUR_USD,USD_JPY.")
-    return names
-
-
-def _mode(text: str) -> Mode:
-    if text not in tuple(Mode):
-        raise ConfigError(f"Mode {text!r} is unknown; allowed are {', '.join(Mode)}.")
-    return Mode(text)
-
-
-def _decimal(name: str, text: str) -> Decimal:
-    try:
-        value = Decimal(text)
-    except InvalidOperation as error:
-        raise ConfigError(f"{name} is {text!r}; it must be a number.") from error
-    if not value.is_finite():
-        raise ConfigError(f"{name} is {text!r}; it must be a number.")
-    return value
-
-
-def _whole(name: str, text: str) -> int:
-    value = _decimal(name, text)
-    if value != value.to_integral_value():
-        raise ConfigError(f"{name} is {text!r}; it must be a whole number.")
-    return int(value)
-
-
-def _speed(text: str, mode: Mode) -> float | None:
-    if text == "max" or (not text and mode is Mode.REPLAY):
-        return None
-    return float(_decimal("--speed", text or "60"))
-
-
-def _duration_s(text: str) -> int | None:
-    if not text:
-        return None
-    match = re.fullmatch(r"(\d{1,9})([smhd]?)", text)
-    if not match:
-        raise ConfigError(f"--duration is {text!r}; it must be like 90s, 10m, 8h or 5d.")
-    return int(match[1]) * _UNITS_S[match[2]]
-
-
-def _bars_argument(text: str) -> tuple[str, str]:
-    match = _BARS_ARGUMENT.match(text)
-    if not text or text.endswith("="):
-        raise ConfigError(f"--bars is {text!r}; it must be a file, or an instrument and a file like EUR_USD=FILE.")
-    return (match[1], match[2]) if match else ("", text)
 
 
 def _complain(sentence: str, code: int) -> int:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
@@ -33,7 +34,8 @@ class Settings:
     """Where Keel keeps its files, how much it logs, and which OANDA account it may use.
 
     Relative folders are relative to the working directory. The environment is what is written here: nothing ever tries
-    another host. oanda_loopback_url replaces OANDA's host by a venue on this machine.
+    another host. oanda_loopback_url replaces OANDA's host by a venue on this machine. alert_url is a secret: who has it
+    can write into the operator's channel.
     """
 
     data_dir: Path = field(default=Path("data"), metadata={"key": "KEEL_DATA_DIR"})
@@ -44,6 +46,7 @@ class Settings:
     oanda_token: Secret = field(default=Secret(""), metadata={"key": "OANDA_TOKEN"})
     oanda_account_id: str = field(default="", metadata={"key": "OANDA_ACCOUNT_ID"})
     oanda_loopback_url: str = field(default="", metadata={"key": "OANDA_LOOPBACK_URL"})
+    alert_url: Secret = field(default=Secret(""), metadata={"key": "KEEL_ALERT_URL"})
 
     @property
     def database_path(self) -> Path:
@@ -86,6 +89,12 @@ def load_settings(environment: Mapping[str, str] | None = None, env_file: Path =
     loopback = ours.get("OANDA_LOOPBACK_URL") or ""
     if loopback and not _LOOPBACK.fullmatch(loopback):
         problems.append(f"OANDA_LOOPBACK_URL is {loopback!r}; it must be http://127.0.0.1:PORT.")
+    alert_url = ours.get("KEEL_ALERT_URL") or ""
+    if alert_url and not _may_be_told(alert_url):
+        problems.append(
+            "KEEL_ALERT_URL is no address that alerts may go to; it must be https://HOST/..., "
+            "or http://127.0.0.1:PORT/... on this machine."
+        )
     if problems:
         raise ConfigError(" ".join(problems))
     return Settings(
@@ -97,7 +106,22 @@ def load_settings(environment: Mapping[str, str] | None = None, env_file: Path =
         oanda_token=Secret(ours.get("OANDA_TOKEN") or ""),
         oanda_account_id=ours.get("OANDA_ACCOUNT_ID") or "",
         oanda_loopback_url=loopback,
+        alert_url=Secret(alert_url),
     )
+
+
+def _may_be_told(url: str) -> bool:
+    """Say whether alerts may go to this address: encrypted, or to this machine; nothing that readers take apart in
+    different ways, as they do with spaces, backslashes and names before the host.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    plain = all("!" <= letter <= "~" and letter != "\\" for letter in url) and "@" not in parts.netloc
+    safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == "127.0.0.1")
+    return plain and safe and bool(parts.hostname)
 
 
 def _file_values(env_file: Path) -> dict[str, str]:

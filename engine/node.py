@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from engine import wiring
 from engine.config import Settings, configure_logging, load_settings
-from engine.domain.command import Command, Mode, SessionConfig, StopSession
+from engine.domain.command import Arming, Command, Mode, SessionConfig, StopSession
 from engine.domain.error import ConfigError, HaltTrading, KeelError
 from engine.domain.event import SessionState
 from engine.domain.market import NS_PER_S
@@ -40,6 +40,7 @@ PUBLISH_S = 0.25
 VERDICTS_SHOWN = 60
 IDS_KEPT = 1_000
 IDLE_S = 1.0
+LAST_ALERTS_S = 2.0
 DAY_NS = 86_400 * NS_PER_S
 _HALTING = ("HaltTrading", "FlattenAll")
 _RESUMING = ("ResumeTrading", "StartSession")
@@ -131,6 +132,8 @@ class TradingNode:
         self.settings = settings
         self.database_path = database or settings.database_path
         self.latch = HaltLatch(settings.halt_path)
+        self.changed_options: tuple[str, ...] | None = None
+        self._messenger = wiring.messenger(settings)
         self.unlock_code = UnlockCode(secrets.choice, wiring.monotonic_s)
         self._commands: queue.Queue[_Queued] = queue.Queue(QUEUE_MAX)
         self._wake = threading.Event()
@@ -182,6 +185,11 @@ class TradingNode:
         return self._snapshot
 
     @property
+    def delivery(self) -> wiring.Delivery | None:
+        """How telling the operator goes; None when there is no address to tell."""
+        return self._messenger.state if self._messenger else None
+
+    @property
     def alive(self) -> bool:
         """Say whether the session thread runs."""
         return self._thread.is_alive()
@@ -218,6 +226,8 @@ class TradingNode:
         self._closing = True
         self._wake.set()
         self._thread.join(timeout_s)
+        if self._messenger is not None:
+            self._messenger.close(LAST_ALERTS_S)
         if self._thread.is_alive():
             return False
         self._lock.release()
@@ -274,8 +284,7 @@ class TradingNode:
         if os.path.exists(self.settings.halt_path):
             raise ConfigError(f"The file {self.settings.halt_path} exists; remove it to allow trading.")
         self.latch.release()
-        config: SessionConfig = command.config  # type: ignore[union-attr]
-        ready = prepared or wiring.prepare(config, self.settings, command.arming)  # type: ignore[union-attr]
+        ready = prepared or self._prepared(command)
         self._let_go = ready.close
         gc.collect()
         gc.freeze()  # the model's libraries and the bars stay out of later collections, which hold everybody up
@@ -284,12 +293,18 @@ class TradingNode:
             self._store = None
         self._store = self._store or wiring.open_store(self.database_path)
         self._back_up(ready.config)
-        self._session = wiring.begin(ready, self._store, self.latch, new_books=command.new_books)  # type: ignore[union-attr]
+        new_books: bool = command.new_books  # type: ignore[union-attr]
+        self._session = wiring.begin(ready, self._store, self.latch, new_books=new_books, alerter=self._messenger)
         self._session.continue_from(self._snapshot.revision)
         self._clock = ready.clock
         self._speed = ready.config.speed
         self._published_s = -PUBLISH_S  # the first picture of the session comes with the verdict
         self._idle_verdicts.append(_verdict(command, True, f"run {self._session.desk.run_id} started"))
+
+    def _prepared(self, command: Command) -> wiring.Prepared:
+        config: SessionConfig = command.config  # type: ignore[union-attr]
+        arming: Arming | None = command.arming  # type: ignore[union-attr]
+        return wiring.prepare(config, self.settings, arming, self.database_path, self.changed_options)
 
     def _turn(self, session: TradingSession, commands: Sequence[Command]) -> None:
         due_ns = self._attempt(partial(self._advance, session, commands))

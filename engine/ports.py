@@ -12,7 +12,7 @@ import msgspec
 
 from engine.domain.account import Account, Holdings, Trade, WorkingOrder
 from engine.domain.decision import Prediction, PredictionFault
-from engine.domain.event import Event
+from engine.domain.event import AlertRaised, Event
 from engine.domain.instrument import Instrument
 from engine.domain.limits import RiskLimits
 from engine.domain.market import Bar, Granularity, Quote
@@ -159,6 +159,28 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     account: str = ""
 
 
+class Inspection(msgspec.Struct, frozen=True, kw_only=True):
+    """What a broker said before the start; None is what could not be asked because of what came before.
+
+    refused says why the token was not accepted, unread why the account could not be read, unlisted why its instruments
+    could not; each empty when all was well. skew_ns is how far our clock is from the broker's at least, ahead positive.
+    tradeable is by instrument, as of ts_ns.
+    """
+
+    refused: str = ""
+    skew_ns: int | None = None
+    answered: bool = False
+    is_listed: bool | None = None
+    unread: str = ""
+    currency: str = ""
+    is_hedging: bool | None = None
+    is_mt4: bool | None = None
+    unlisted: str = ""
+    offered: frozenset[str] | None = None
+    tradeable: Mapping[str, bool] = msgspec.field(default_factory=dict)
+    ts_ns: int = 0
+
+
 class Broker(Protocol):
     """Who holds the account; its numbered transactions are the truth about money."""
 
@@ -248,6 +270,14 @@ class Journal(Protocol):
 
     def digest(self) -> str:
         """Hash of every event appended so far; independent of the run number, equal for equal runs."""
+        ...
+
+
+class Alerter(Protocol):
+    """Who tells a person that is away; what becomes of an alert never matters to trading."""
+
+    def notify(self, alert: AlertRaised) -> None:
+        """Take an alert and return at once; never blocks, never raises."""
         ...
 
 

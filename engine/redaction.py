@@ -1,6 +1,6 @@
 """I am the keeper of secrets: a type that does not show its value, a log filter that removes it, short account names.
 I may import logging.
-I must not be bypassed: reveal() is called in exactly one file, the broker's HTTP client.
+I must not be bypassed: reveal() is called by the two that send a secret, the broker's HTTP client and the messenger.
 My tests are in tests/unit/test_redaction.py.
 """
 

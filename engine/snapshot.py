@@ -12,9 +12,10 @@ import msgspec
 import msgspec.structs
 
 from engine.domain.account import EquityPoint, Trade, WorkingOrder
+from engine.domain.check import Check
 from engine.domain.command import SessionConfig
 from engine.domain.decision import Decision, Gate
-from engine.domain.event import Claim, SessionState, TradingState
+from engine.domain.event import AlertRaised, Claim, SessionState, TradingState
 from engine.domain.instrument import Instrument
 from engine.domain.limits import RiskLimits
 from engine.domain.market import Bar, Quote
@@ -146,6 +147,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     digest is set when the run has ended; continues names the run whose books it goes on with.
     clock_note is not empty while the machine's clock and the session's time differ.
     foreign_orders wait at the broker, are not ours and could open something; known as of the newest comparison.
+    alerts are the newest, oldest first; checks are those of the preflight that the session began after.
     Amounts are in `currency`; bars holds the newest closed bars per instrument, oldest first.
     """
 
@@ -194,6 +196,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     equity_curve: tuple[EquityPoint, ...] = ()
     decisions: tuple[Decision, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    alerts: tuple[AlertRaised, ...] = ()
+    checks: tuple[Check, ...] = ()
     counts: Counts = msgspec.field(default_factory=Counts)
     realized_pl_home: Decimal = ZERO
     financing_home: Decimal = ZERO

@@ -7,17 +7,18 @@ My tests are in tests/unit/test_wiring.py.
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
 from engine import __version__
+from engine.adapters.alerts.webhook import Delivery, WebhookAlerter, url_forms
 from engine.adapters.clock import GAP_NS, PacedClock, SystemClock, VenueClock, monotonic_s, pause, wall_ns
 from engine.adapters.history.csv_bars import ImportedBars, read_bars
 from engine.adapters.history.market_data import RecordedBars
-from engine.adapters.oanda.desk import Access, Means, OandaDesk
+from engine.adapters.history.recordings import Recording, Recordings
+from engine.adapters.oanda.desk import Access, Means, OandaDesk, look
 from engine.adapters.oanda.emergency import Emergency, Side, Standing
 from engine.adapters.oanda.http import secret_forms
 from engine.adapters.sim.broker import SimBroker
@@ -26,22 +27,26 @@ from engine.adapters.sim.market import DEFAULT_START_NS, GeneratedMarket
 from engine.adapters.sim.market_data import SimMarketData
 from engine.adapters.sim.paper import QuotedMarketData
 from engine.config import Settings
+from engine.domain.check import Check, obstacle
 from engine.domain.command import Arming, Mode, SessionConfig
 from engine.domain.error import ConfigError, KeelError
 from engine.domain.instrument import Instrument
 from engine.domain.limits import ANY
 from engine.domain.market import Bar, Granularity
 from engine.interlocks import arming_phrase, check_arming, check_environment
-from engine.ports import BarSource, Broker, Clock, KillSwitch, MarketData, Predictor
+from engine.ports import Alerter, BarSource, Broker, Clock, KillSwitch, MarketData, Predictor
 from engine.prediction.registry import ModelRegistry, incompatibility
 from engine.prediction.training import STARTER_ID, train_starter
+from engine.preflight import Circumstances, checks
 from engine.redaction import Secret
 from engine.session import TradingSession
+from engine.session.alarm import SILENT
 from engine.session.beginning import SessionParts
 from engine.store.journal import JournalStore, open_journal
 from engine.store.queries import connect_readonly, has_run
 
 __all__ = [
+    "Delivery",
     "Emergency",
     "JournalStore",
     "ModelRegistry",
@@ -49,6 +54,7 @@ __all__ = [
     "Recording",
     "Side",
     "Standing",
+    "WebhookAlerter",
     "monotonic_s",
     "pause",
     "wall_ns",
@@ -58,21 +64,7 @@ DEFAULT_INSTRUMENTS = ("EUR_USD", "GBP_USD", "USD_JPY", "AUD_USD")
 STARTER_BARS = 6_000
 _HOME_CURRENCIES = ("USD", "EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD")
 STARTER_SEED = 20_250_106
-
-
-class Recording(msgspec.Struct, frozen=True, kw_only=True):
-    """One bar file in the recordings folder, as the Session page lists it; problem is empty when it can be used."""
-
-    name: str
-    path: Path
-    instrument: str
-    granularity: Granularity | None
-    bars: int
-    first_ns: int
-    last_ns: int
-    dropped: int
-    summary: str
-    problem: str
+_RECORDINGS = Recordings(CATALOGUE)
 
 
 def _nothing() -> None:
@@ -90,6 +82,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     instruments: Mapping[str, Instrument]
     imported: tuple[ImportedBars, ...] = ()
     arming_phrase: str = ""
+    checks: tuple[Check, ...] = ()
     close: Callable[[], None] = _nothing
 
 
@@ -104,8 +97,47 @@ def home_currencies() -> tuple[str, ...]:
 
 
 def secrets(settings: Settings) -> tuple[Secret, ...]:
-    """Every form in which the token could turn up in a log line."""
-    return secret_forms(settings.oanda_token) if settings.oanda_token else ()
+    """Every form in which the token, or the address of alerts, could turn up in a log line."""
+    tokens = secret_forms(settings.oanda_token) if settings.oanda_token else ()
+    return (*tokens, *url_forms(settings.alert_url))
+
+
+def messenger(settings: Settings) -> WebhookAlerter | None:
+    """Who delivers alerts to the address in .env; None without one. It starts no thread before the first alert."""
+    return WebhookAlerter(settings.alert_url, wall_ns) if settings.alert_url else None
+
+
+def preflight(
+    config: SessionConfig,
+    settings: Settings,
+    database: Path | None = None,
+    arming: Arming | None = None,
+    changed_options: tuple[str, ...] | None = None,
+    desk: OandaDesk | None = None,
+) -> tuple[Check, ...]:
+    """Check all that a careful person checks before such a session, in some seconds; starts and refuses nothing.
+
+    A due backup is made, a test alert is sent, and OANDA is asked (over a desk that is open already, if there is one),
+    unless the session is simulated.
+    """
+    config = replace(config, instruments=config.instruments or DEFAULT_INSTRUMENTS)
+    sender, said = messenger(settings), None
+    if desk is not None:
+        said = desk.inspect(config.instruments, wall_ns)
+    elif not config.mode.is_simulated and settings.oanda_token and settings.oanda_account_id:
+        said = look(_access(settings), _means(), config.instruments, wall_ns)
+    return checks(
+        Circumstances(
+            config=config,
+            settings=settings,
+            database=database or settings.database_path,
+            wall_ns=wall_ns(),
+            arming=arming,
+            changed_options=changed_options,
+            inspection=said,
+            deliver=sender.deliver_now if sender else None,
+        )
+    )
 
 
 def registry(settings: Settings) -> ModelRegistry:
@@ -122,10 +154,16 @@ def default_config(settings: Settings) -> SessionConfig:
     return SessionConfig(instruments=starter.instruments, model_id=STARTER_ID)
 
 
-def prepare(config: SessionConfig, settings: Settings, arming: Arming | None = None) -> Prepared:
-    """Check and load everything that a session needs; raises ConfigError, writes nothing."""
+def prepare(
+    config: SessionConfig,
+    settings: Settings,
+    arming: Arming | None = None,
+    database: Path | None = None,
+    changed_options: tuple[str, ...] | None = None,
+) -> Prepared:
+    """Check and load everything that a session needs; raises ConfigError, writes nothing but a backup that is due."""
     if not config.mode.is_simulated:
-        return _prepare_at_oanda(config, settings, arming)
+        return _prepare_at_oanda(config, settings, arming, database, changed_options)
     imported = _imported(config)
     granularity = imported[0].granularity if imported else None
     config = _with_instruments(config, tuple(item.instrument for item in imported), granularity)
@@ -148,16 +186,27 @@ def prepare(config: SessionConfig, settings: Settings, arming: Arming | None = N
     )
 
 
-def _prepare_at_oanda(config: SessionConfig, settings: Settings, arming: Arming | None) -> Prepared:
-    """Open the account that the settings name; every thread that this starts is ended by `close`."""
+def _prepare_at_oanda(
+    config: SessionConfig,
+    settings: Settings,
+    arming: Arming | None,
+    database: Path | None,
+    changed_options: tuple[str, ...] | None,
+) -> Prepared:
+    """Open the account that the settings name; every thread that this starts is ended by `close`.
+
+    What the preflight finds is kept with the session; in mode live whatever blocks refuses it.
+    """
     config = _checked_offline(config, settings)
     check_arming(config, settings, arming)
     predictor = registry(settings).load(config.model_id)
-    means = Means(monotonic_s=monotonic_s, wait=pause, draw=random.random)
-    desk = OandaDesk(_access(settings), means, sends_orders=config.mode.sends_orders)
+    desk = OandaDesk(_access(settings), _means(), sends_orders=config.mode.sends_orders)
     with ExitStack() as held:
         held.callback(desk.close)
         config = _checked_at_oanda(config, desk)
+        found = preflight(config, settings, database, arming, changed_options, desk)
+        if config.mode is Mode.LIVE and (sentence := obstacle(found)):
+            raise ConfigError(sentence)
         clock, rate = _clock(settings, desk, config.instruments[0])
         data: MarketData = desk.market_data(config.currency, clock.now_ns, rate)
         broker: Broker = desk.broker
@@ -175,6 +224,7 @@ def _prepare_at_oanda(config: SessionConfig, settings: Settings, arming: Arming 
         predictor=predictor,
         instruments=broker.instruments(),
         arming_phrase=arming_phrase(settings.oanda_account_id) if config.mode is Mode.LIVE else "",
+        checks=found,
         close=kept.close,
     )
 
@@ -223,7 +273,11 @@ def emergency(settings: Settings) -> Emergency:
             f"{missing} is not set, so .env names no account at OANDA; a simulated account is flattened by the button "
             "Flatten & halt of its console."
         )
-    return Emergency(_access(settings), Means(monotonic_s=monotonic_s, wait=pause, draw=random.random))
+    return Emergency(_access(settings), _means())
+
+
+def _means() -> Means:
+    return Means(monotonic_s=monotonic_s, wait=pause, draw=random.random)
 
 
 def _checked_at_oanda(config: SessionConfig, desk: OandaDesk) -> SessionConfig:
@@ -258,7 +312,7 @@ def check(config: SessionConfig, settings: Settings) -> str | None:
             _checked_offline(config, settings)
             return None
         _check_bars_given(config)
-        files = tuple(_recording(Path(path), instrument=name) for name, path in config.bars)
+        files = tuple(_RECORDINGS.describe(Path(path), instrument=name) for name, path in config.bars)
         for one in files:
             if one.problem:
                 raise ConfigError(one.problem)
@@ -288,10 +342,18 @@ def open_store(database: Path) -> JournalStore:
     return open_journal(database, wall_ns=wall_ns)
 
 
-def begin(prepared: Prepared, store: JournalStore, kill: KillSwitch, *, new_books: bool = False) -> TradingSession:
+def begin(
+    prepared: Prepared,
+    store: JournalStore,
+    kill: KillSwitch,
+    *,
+    new_books: bool = False,
+    alerter: Alerter | None = None,
+) -> TradingSession:
     """Start the prepared session on a new run of this database; a run that cannot begin is left ABORTED.
 
-    It goes on with the books that the database has of the account, unless new_books are wanted.
+    It goes on with the books that the database has of the account, unless new_books are wanted. The alerts of a
+    simulated session stay in the journal and on the page: nobody has to be called for them.
     """
     account = prepared.broker.opening().account
     past = None if new_books else store.past(account)
@@ -309,6 +371,8 @@ def begin(prepared: Prepared, store: JournalStore, kill: KillSwitch, *, new_book
         past=past,
         former_orders=store.order_ids(account),
         curfew=store.curfew(account),
+        alerter=SILENT if alerter is None or prepared.config.mode.is_simulated else alerter,
+        checks=prepared.checks,
     )
     try:
         return TradingSession(parts)
@@ -319,28 +383,12 @@ def begin(prepared: Prepared, store: JournalStore, kill: KillSwitch, *, new_book
 
 def recordings(settings: Settings) -> tuple[Recording, ...]:
     """List the bar files in the recordings folder, unusable ones with the reason."""
-    folder = settings.recordings_dir
-    paths = sorted(path for path in folder.glob("*.csv*") if path.is_file()) if folder.is_dir() else []
-    return tuple(_recording(path) for path in paths)
+    return _RECORDINGS.listed(settings.recordings_dir)
 
 
 def import_recording(settings: Settings, name: str, data: bytes) -> Recording:
     """Check an uploaded bar file and keep it in the recordings folder; raises ConfigError and keeps nothing."""
-    safe = Path(name).name
-    if safe != name or not safe.endswith((".csv", ".csv.gz")) or safe.startswith("."):
-        raise ConfigError(f"File name {name!r} is not a plain name that ends in .csv or .csv.gz.")
-    folder = settings.recordings_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    target, draft = folder / safe, folder / f".incoming-{safe}"
-    try:
-        draft.write_bytes(data)
-        recording = _recording(draft, safe)
-        if recording.problem:
-            raise ConfigError(recording.problem)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
-    return replace(recording, path=target)
+    return _RECORDINGS.kept(settings.recordings_dir, name, data)
 
 
 def needs_starter(settings: Settings) -> bool:
@@ -440,50 +488,6 @@ def _check_limits(config: SessionConfig) -> None:
         strange = [name for name in mapping if name != ANY and name not in CATALOGUE]
         if strange:
             raise ConfigError(f"A limit names instrument {strange[0]}, which is unknown.")
-
-
-def _recording(path: Path, name: str | None = None, instrument: str = "") -> Recording:
-    """Describe a bar file; what was found is remembered until the file changes."""
-    try:
-        stat = path.stat()
-    except OSError as error:
-        return _unusable(name or path.name, path, f"File {path} cannot be read: {error.strerror}.")
-    return _described(name or path.name, path, instrument, stat.st_mtime_ns, stat.st_size, stat.st_ino)
-
-
-@lru_cache(maxsize=256)
-def _described(name: str, path: Path, instrument: str, *_version: int) -> Recording:
-    try:
-        bars = read_bars(path, instrument or None, known=CATALOGUE)
-    except ConfigError as error:
-        return _unusable(name, path, str(error).replace(str(path), name))
-    return Recording(
-        name=name,
-        path=path,
-        instrument=bars.instrument,
-        granularity=bars.granularity,
-        bars=len(bars.bars),
-        first_ns=bars.bars[0].open_ts_ns,
-        last_ns=bars.bars[-1].close_ts_ns,
-        dropped=bars.dropped,
-        summary=bars.summary(),
-        problem="",
-    )
-
-
-def _unusable(name: str, path: Path, problem: str) -> Recording:
-    return Recording(
-        name=name,
-        path=path,
-        instrument="",
-        granularity=None,
-        bars=0,
-        first_ns=0,
-        last_ns=0,
-        dropped=0,
-        summary="",
-        problem=problem,
-    )
 
 
 def read_recording(instrument: str, path: str) -> ImportedBars:

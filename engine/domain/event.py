@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from engine.domain.account import Trade, WorkingOrder
+from engine.domain.check import Check
 from engine.domain.command import SessionConfig
 from engine.domain.decision import Decision
 from engine.domain.limits import RiskLimits
@@ -71,6 +72,13 @@ class SessionStarted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     account: str = ""
     opening_transaction_id: int = 0
     continues: int | None = None
+
+
+class PreflightDone(msgspec.Struct, frozen=True, kw_only=True):
+    """What was checked before a session on OANDA's market began, the checks that failed included."""
+
+    ts_ns: int
+    checks: tuple[Check, ...]
 
 
 class TradeFound(msgspec.Struct, frozen=True, kw_only=True):
@@ -272,6 +280,14 @@ class NewsSet(msgspec.Struct, frozen=True, kw_only=True):
     news: tuple[NewsEvent, ...]
 
 
+class AlertRaised(msgspec.Struct, frozen=True, kw_only=True):
+    """Something happened that a person who is away should hear of: a word for its kind, and one sentence."""
+
+    ts_ns: int
+    kind: str
+    text: str
+
+
 class CommandAccepted(msgspec.Struct, frozen=True, kw_only=True):
     """A request took effect."""
 
@@ -316,6 +332,7 @@ class SessionStopped(msgspec.Struct, frozen=True, kw_only=True):
 
 Event = (
     SessionStarted
+    | PreflightDone
     | TradeFound
     | TradeClaimed
     | DayBegan
@@ -341,6 +358,7 @@ Event = (
     | TradingStateChanged
     | LimitsChanged
     | NewsSet
+    | AlertRaised
     | CommandAccepted
     | CommandRefused
     | Faulted

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from engine.domain.account import Account
+from engine.domain.check import Check
 from engine.domain.command import SessionConfig
 from engine.domain.error import Bug, ConfigError, HaltTrading, RetryLater
-from engine.domain.event import LiveArmed, SessionStarted, TradeFound
+from engine.domain.event import LiveArmed, PreflightDone, SessionStarted, TradeFound
 from engine.domain.instrument import Instrument
 from engine.domain.limit_changes import loosened
 from engine.domain.schedule import DayStart
 from engine.domain.window import BarWindow
-from engine.ports import Broker, Clock, Curfew, Journal, KillSwitch, MarketData, Opening, Past, Predictor
+from engine.ports import Alerter, Broker, Clock, Curfew, Journal, KillSwitch, MarketData, Opening, Past, Predictor
+from engine.session.alarm import SILENT
 from engine.session.audit import Auditor
 from engine.session.commands import no_loosening
 from engine.session.days import Days
@@ -32,7 +34,7 @@ class SessionParts:
 
     past is what earlier runs recorded of the account whose books this session goes on with. former_orders are the ids
     of all orders that the database has of the account: one that older books sent may still arrive. curfew is what its
-    runs leave behind whatever books they kept.
+    runs leave behind whatever books they kept, checks what the preflight found, none for a simulated session.
     """
 
     config: SessionConfig
@@ -48,6 +50,8 @@ class SessionParts:
     past: Past | None = None
     former_orders: frozenset[str] = frozenset()
     curfew: Curfew | None = None
+    alerter: Alerter = SILENT
+    checks: tuple[Check, ...] = ()
 
 
 class Beginning:
@@ -72,6 +76,8 @@ class Beginning:
             self._keep(parts.curfew)
         unfinished = self._open(opening)
         self._journal.append(self._started(opening))
+        if parts.checks:
+            self._journal.append(PreflightDone(ts_ns=desk.now_ns, checks=parts.checks))
         if parts.past is None:
             for trade in opening.trades:
                 orders = tuple(order for order in opening.orders if order.trade_id == trade.trade_id)

@@ -171,6 +171,11 @@ class Desk:
         return TradingState.PAUSED if self.paused else TradingState.ACTIVE
 
     @property
+    def calm(self) -> bool:
+        """Say whether entries are allowed, nothing is latched and everything open is ours."""
+        return self.trading_state is TradingState.ACTIVE and not self.panel.trips and not self.foreign_trades()
+
+    @property
     def state_reason(self) -> str:
         """Why the trading state is not ACTIVE, in a few words; empty when it is."""
         if self.halt_reason:

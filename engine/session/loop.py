@@ -23,6 +23,7 @@ from engine.domain.event import (
 )
 from engine.domain.market import NS_PER_S, Bar, Quote
 from engine.risk.price_rules import FUTURE_S_MAX
+from engine.session.alarm import Alarm
 from engine.session.audit import Auditor
 from engine.session.beginning import Beginning, SessionParts, new_desk
 from engine.session.commands import CommandDesk
@@ -54,6 +55,7 @@ class TradingSession:
         self._market_data = parts.market_data
         account = parts.broker.account()
         self._desk = desk = new_desk(parts, account)
+        self._alarm = Alarm(desk, parts.journal, parts.alerter)
         self._dispatcher = Dispatcher(desk, parts.broker, parts.journal, parts.kill)
         self._warmup = WarmUp(desk, parts.market_data, desk.now_ns + parts.config.warmup_timeout_s * NS_PER_S)
         self._auditor = Auditor(desk, parts.broker, parts.journal, self._dispatcher)
@@ -117,6 +119,7 @@ class TradingSession:
             desk.curve.add(desk.now_ns, desk.equity_home, desk.ledger.balance_home)
         if self._is_kept:
             self._peak.look()
+        self._alarm.look()
         if self._commands.stop_reason:
             self.stop(self._commands.stop_reason)
 
@@ -176,6 +179,7 @@ class TradingSession:
         """End the run because something unexpected happened; the broker's stops stay in force."""
         log.error("session faulted in %s: %s", where, error, extra={"subsystem": "session"})
         self._journal.append(Faulted(ts_ns=self._desk.now_ns, where=where, error=error))
+        self._alarm.raise_("faulted", where, f"The session has stopped on an error in {where}: {error}")
         self.stop(f"{where}: {error}", SessionState.FAULTED)
 
     def abandon(self, reason: str) -> None:
@@ -187,7 +191,13 @@ class TradingSession:
         self._desk.revision = revision
         digest = self._journal.digest() if self.finished else ""
         return take_snapshot(
-            self._desk, self._warmup.rows(), revision=revision, published_ns=published_ns, digest=digest
+            self._desk,
+            self._warmup.rows(),
+            revision=revision,
+            published_ns=published_ns,
+            digest=digest,
+            alerts=self._alarm.newest,
+            checks=self._parts.checks,
         )
 
     def commit(self) -> None:
@@ -303,6 +313,7 @@ class TradingSession:
         desk.decisions.append(decision)
         desk.entries_denied += bool(decision.gates and decision.blocking)
         self._journal.append(DecisionMade(ts_ns=desk.now_ns, decision=decision))
+        self._alarm.judged(decision)
         if wanted is not None:
             self._send(wanted)
 

@@ -8,6 +8,8 @@ from decimal import Decimal
 
 from engine.domain.account import Trade
 from engine.domain.calendar import bucket_end_ns, bucket_start_ns
+from engine.domain.check import Check
+from engine.domain.event import AlertRaised
 from engine.risk.breakers import Breaker, Trip
 from engine.risk.exposure import Exposure, worst
 from engine.session.desk import HUNDRED, ZERO, Desk
@@ -17,7 +19,14 @@ from engine.snapshot import BreakerView, ForeignTrade, LegView, PositionView, Sn
 
 
 def take_snapshot(
-    desk: Desk, warmup: tuple[WarmupRow, ...], *, revision: int, published_ns: int, digest: str = ""
+    desk: Desk,
+    warmup: tuple[WarmupRow, ...],
+    *,
+    revision: int,
+    published_ns: int,
+    digest: str = "",
+    alerts: tuple[AlertRaised, ...] = (),
+    checks: tuple[Check, ...] = (),
 ) -> Snapshot:
     """Freeze the desk; costs grow with instruments and open trades, not with the length of the run."""
     ledger, quotes = desk.ledger, desk.quotes
@@ -71,6 +80,8 @@ def take_snapshot(
         equity_curve=desk.curve.points(),
         decisions=tuple(desk.decisions),
         verdicts=tuple(desk.verdicts),
+        alerts=alerts,
+        checks=checks,
         counts=desk.counts(),
         realized_pl_home=ledger.realized_pl_home,
         financing_home=ledger.financing_home,

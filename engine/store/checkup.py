@@ -62,6 +62,12 @@ def verify(database: Path) -> tuple[Check, ...]:
             raise refusal(database, error) from error
 
 
+def verify_file(database: Path) -> Check:
+    """Check only whether SQLite can read the whole file, which takes a moment; raises ConfigError as verify does."""
+    with tempfile.TemporaryDirectory(prefix="keel-verify-") as folder:
+        return _copied(database, Path(folder) / "copy.sqlite")
+
+
 def rebuild_tables(database: Path) -> int:
     """Make every table again from the events; the caller owns the database. Returns the number of events.
 

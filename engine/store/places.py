@@ -4,6 +4,7 @@ I must not open the database.
 My tests are in tests/unit/store/test_places.py.
 """
 
+import calendar
 import re
 import time
 from pathlib import Path
@@ -34,6 +35,12 @@ def backups(database: Path) -> list[Path]:
         return sorted(path for path in backups_folder(database).iterdir() if ours.fullmatch(path.name))
     except OSError:
         return []
+
+
+def backup_ns(backup: Path) -> int:
+    """Return the moment that the name of a backup of ours tells."""
+    moment = time.strptime(backup.stem[-16:], "%Y%m%dT%H%M%SZ")
+    return calendar.timegm(moment) * NS_PER_S
 
 
 def restoring(database: Path) -> str:

@@ -21,6 +21,7 @@ from engine.session.desk import ARMED_H
 from engine.session.loop import SessionParts
 from engine.store.journal import open_journal
 from tests.contract.test_practice import HandClock, Latch
+from tests.fakes.receiver import Receiver
 from tests.fakes.venue import ACCOUNT, TOKEN, HandTime, running, terms
 from tests.unit.adapters.oanda.stand import standing
 
@@ -41,9 +42,9 @@ MARKET = ["--instruments", "EUR_USD", "--model", "sma-cross:2/3", "--granularity
 
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with a .env that allows live trading at a venue which is running."""
+    """A folder with a .env that allows live trading at a venue which is running, and someone to tell."""
     monkeypatch.chdir(tmp_path)
-    with running(terms(seed=7, speed=SPEED), monotonic) as (url, _):
+    with running(terms(seed=7, speed=SPEED), monotonic) as (url, _), Receiver() as receiver:
         settings = {
             "KEEL_LOG_LEVEL": "WARNING",
             "OANDA_ENVIRONMENT": "live",
@@ -51,6 +52,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             "OANDA_TOKEN": TOKEN,
             "OANDA_ACCOUNT_ID": ACCOUNT,
             "OANDA_LOOPBACK_URL": url,
+            "KEEL_ALERT_URL": receiver.url,
         }
         for key, value in settings.items():
             monkeypatch.setenv(key, value)

@@ -16,6 +16,7 @@ from engine.domain.limits import limits_by_hand, ranged_fields
 from engine.node import TradingNode
 from engine.wiring import monotonic_s
 from pages.parts import tables
+from tests.fakes.receiver import Receiver
 from tests.fakes.venue import ACCOUNT, TOKEN, running, terms
 from tests.ui.console import owned, wait_for
 
@@ -83,8 +84,10 @@ def calm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TradingNod
 @pytest.fixture
 def live(venue: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TradingNode]:
     """A node in environment live, whose account is on the venue."""
-    with owned(tmp_path, monkeypatch, **settings_of(venue, "live")) as made:
-        yield made
+    with Receiver() as told:
+        settings = settings_of(venue, "live") | {"KEEL_ALERT_URL": told.url}
+        with owned(tmp_path, monkeypatch, **settings) as made:
+            yield made
 
 
 def ask(node: TradingNode, method: str, path: str, body: object = None) -> dict[str, Any]:

@@ -122,6 +122,47 @@ def test_a_practice_file_may_be_open(tmp_path: Path) -> None:
     assert load_settings({}, path).oanda_token.reveal() == "canary"
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.example.com/services/T0/B0/canary",
+        "https://ntfy.example:8443/canary",
+        "http://127.0.0.1:9999/canary",
+        "https://h.example/?k=canary",
+    ],
+)
+def test_alerts_go_to_an_encrypted_address_or_to_this_machine(url: str) -> None:
+    settings = load_settings({"KEEL_ALERT_URL": url}, NOWHERE)
+    assert settings.alert_url.reveal() == url
+    assert "canary" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.example.com/canary",
+        "http://localhost:1/canary",
+        "http://127.0.0.1@evil.example/canary",
+        "https://user:canary@h.example/",
+        "ftp://127.0.0.1/canary",
+        "https:///canary",
+        "https://h.example/ca nary",
+        "https://h.example\\@127.0.0.1/canary",
+        "https://h.example:port/canary",
+        "https://[::1/canary",
+        "canary",
+    ],
+)
+def test_alerts_go_to_no_other_address_and_the_refusal_does_not_show_it(url: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_settings({"KEEL_ALERT_URL": url}, NOWHERE)
+    assert str(refused.value) == (
+        "KEEL_ALERT_URL is no address that alerts may go to; it must be https://HOST/..., "
+        "or http://127.0.0.1:PORT/... on this machine."
+    )
+    assert refused.value.__context__ is None
+
+
 def test_every_problem_is_named_at_once() -> None:
     with pytest.raises(ConfigError) as refused:
         load_settings({"KEEL_A": "1", "OANDA_B": "2", "KEEL_LOG_LEVEL": "loud"}, NOWHERE)

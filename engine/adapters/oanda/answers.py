@@ -13,11 +13,15 @@ _TEXT_MAX = 200
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole answer, whatever its status; the token is masked in it. request_id is what OANDA's support asks for."""
+    """A whole answer, whatever its status; the token is masked in it. request_id is what OANDA's support asks for.
+
+    date is when the server says that it answered (RFC 9110), empty when it does not.
+    """
 
     status: int
     body: bytes
     request_id: str = ""
+    date: str = ""
 
     def __repr__(self) -> str:
         return f"Answer(status={self.status}, body=<{len(self.body)} bytes>, request_id={self.request_id!r})"

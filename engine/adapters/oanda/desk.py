@@ -13,12 +13,14 @@ from engine.adapters.oanda.asking import Asker
 from engine.adapters.oanda.broker import OandaBroker
 from engine.adapters.oanda.exchange import Deadlines
 from engine.adapters.oanda.http import DEADLINES, PRICING_SILENCE_S, TRANSACTIONS_SILENCE_S, OandaHttp, path_of
+from engine.adapters.oanda.inspection import inspected
 from engine.adapters.oanda.limits import Backoff, Limits
 from engine.adapters.oanda.market_data import OandaMarketData
 from engine.adapters.oanda.opening import OpenedAccount, open_account, venue_time_ns
 from engine.adapters.oanda.watch import StreamWatch
 from engine.domain.error import Bug, ConfigError
 from engine.domain.market import NS_PER_S
+from engine.ports import Inspection
 from engine.redaction import Secret
 
 REST_HOSTS: Mapping[str, str] = MappingProxyType(
@@ -59,6 +61,24 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         return self.loopback_url or STREAM_HOSTS[self.environment]
 
 
+def look(access: Access, means: Means, instruments: tuple[str, ...], wall_ns: Callable[[], int]) -> Inspection:
+    """Inspect an account without opening it; whatever is wrong is part of what is told."""
+    try:
+        http = OandaHttp(
+            access.rest_url,
+            access.token,
+            limits=Limits(means.monotonic_s, means.wait),
+            monotonic_s=means.monotonic_s,
+            deadlines=means.deadlines,
+        )
+    except ConfigError as error:
+        return Inspection(refused=str(error))
+    try:
+        return inspected(http, access.account_id, access.environment, instruments, wall_ns)
+    finally:
+        http.close()
+
+
 class OandaDesk:
     """An account that was checked and can be traded; close() ends its threads and connections."""
 
@@ -81,6 +101,10 @@ class OandaDesk:
         self._watches: list[StreamWatch] = []
         self._data: OandaMarketData | None = None
         self.broker = OandaBroker(self._orders, self.opened, means.monotonic_s, self._backoff())
+
+    def inspect(self, instruments: tuple[str, ...], wall_ns: Callable[[], int]) -> Inspection:
+        """Inspect the account that is open, over the connections that are open."""
+        return inspected(self._orders, self._access.account_id, self._access.environment, instruments, wall_ns)
 
     def venue_time(self, instrument: str) -> tuple[int, float]:
         """Return the time of a venue on loopback and how fast it runs, in its seconds per second."""

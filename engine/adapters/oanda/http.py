@@ -147,7 +147,8 @@ class OandaHttp:
         if len(body) > self._body_max:
             return Unresolved(reason=f"the answer is larger than {self._body_max} bytes")
         request_id = self._masked(response.headers.get("RequestID", "").encode("latin-1")).decode("latin-1")
-        return Answer(status=response.status_code, body=self._masked(bytes(body)), request_id=request_id)
+        date = self._masked(response.headers.get("Date", "").encode("latin-1")).decode("latin-1")
+        return Answer(status=response.status_code, body=self._masked(bytes(body)), request_id=request_id, date=date)
 
     def _masked(self, data: bytes) -> bytes:
         """Take the token out of what came in: a page in an error may echo the request."""

@@ -72,9 +72,10 @@ class InstrumentsMessage(Message, frozen=True, kw_only=True):
 
 
 class AccountEntry(Message, frozen=True, kw_only=True):
-    """One element of /accounts."""
+    """One element of /accounts; the number of an account at MetaTrader 4 is there when it is one."""
 
     id: Text
+    mt4_account_id: int | str | UnsetType = field(name="mt4AccountID", default=UNSET)
 
 
 class AccountsMessage(Message, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ import msgspec
 
 from engine.adapters.oanda.answers import Verdict, judge
 from engine.adapters.oanda.holdings import AccountDetails, parse_account
-from engine.adapters.oanda.http import OandaHttp, path_of
+from engine.adapters.oanda.http import OandaHttp, Outcome, path_of
 from engine.adapters.oanda.parsing import (
     AccountSummary,
     parse_accounts,
@@ -47,26 +47,26 @@ def open_account(http: OandaHttp, account_id: str, environment: str, *, sends_or
 
     Raises ConfigError with one sentence.
     """
-    listed = _asked(http, path_of("accounts"), parse_accounts, environment)
+    listed = asked(http, path_of("accounts"), parse_accounts, environment)
     if account_id not in listed:
         raise ConfigError(
             f"Account {account_tail(account_id)} does not belong to this token in environment {environment}; "
             "check OANDA_ACCOUNT_ID."
         )
-    details = _asked(http, path_of("accounts", account_id), parse_account, environment)
+    details = asked(http, path_of("accounts", account_id), parse_account, environment)
     if sends_orders and details.summary.hedging_enabled:
         raise ConfigError(
             f"Account {account_tail(account_id)} is a hedging account; Keel trades netting accounts only, "
             "choose another one in OANDA_ACCOUNT_ID."
         )
-    instruments = _asked(http, path_of("accounts", account_id, "instruments"), parse_instruments, environment)
+    instruments = asked(http, path_of("accounts", account_id, "instruments"), parse_instruments, environment)
     return OpenedAccount(summary=details.summary, opening=_opening(details, environment), instruments=instruments)
 
 
 def venue_time_ns(http: OandaHttp, account_id: str, instrument: str) -> int:
     """Ask for the venue's own time; raises ConfigError."""
     path = path_of("accounts", account_id, "pricing", instruments=instrument)
-    pricing = _asked(http, path, parse_pricing, "loopback")
+    pricing = asked(http, path, parse_pricing, "loopback")
     if pricing.ts_ns is None:
         raise ConfigError("The venue does not tell its time.")
     return pricing.ts_ns
@@ -83,8 +83,13 @@ def _opening(details: AccountDetails, environment: str) -> Opening:
     )
 
 
-def _asked(http: OandaHttp, path: str, parse: Callable[[bytes], _T | ParseFault], environment: str) -> _T:
-    outcome = http.get(path)
+def asked(http: OandaHttp, path: str, parse: Callable[[bytes], _T | ParseFault], environment: str) -> _T:
+    """Ask once and read the answer; raises ConfigError with one sentence."""
+    return understood(http.get(path), parse, environment)
+
+
+def understood(outcome: Outcome, parse: Callable[[bytes], _T | ParseFault], environment: str) -> _T:
+    """Read an answer; raises ConfigError with one sentence."""
     if isinstance(outcome, NotSent | Unresolved):
         raise ConfigError(f"OANDA ({environment}) cannot be reached: {outcome.reason}; {CHECK_LINE}.")
     judgement = judge(outcome)

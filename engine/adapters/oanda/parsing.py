@@ -149,6 +149,11 @@ def parse_accounts(body: bytes) -> tuple[str, ...] | ParseFault:
     return read(body, AccountsMessage, lambda message: tuple(each.id for each in message.accounts), "list of accounts")
 
 
+def parse_platforms(body: bytes) -> Mapping[str, bool] | ParseFault:
+    """Read which accounts a token may use, and whether each belongs to MetaTrader 4."""
+    return read(body, AccountsMessage, _platforms, "list of accounts")
+
+
 def parse_summary(body: bytes) -> AccountSummary | ParseFault:
     """Read the account's figures."""
     return read(body, SummaryBody, lambda message: account_summary(message.account), "account summary")
@@ -200,6 +205,10 @@ def account_summary(account: SummaryMessage) -> AccountSummary:
         margin_rate=_fraction(account.margin_rate, "marginRate") if account.margin_rate else None,
         resettable_pl_ns=parse_moment(account.resettable_pl_time),
     )
+
+
+def _platforms(message: AccountsMessage) -> Mapping[str, bool]:
+    return MappingProxyType({each.id: each.mt4_account_id is not UNSET for each in message.accounts})
 
 
 def _changes(message: ChangesBody, trade_instruments: Mapping[str, str]) -> AccountChanges:

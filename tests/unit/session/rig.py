@@ -128,6 +128,7 @@ def make_rig(
     limits: RiskLimits = LIMITS,
     fault_at: frozenset[int] = frozenset(),
     capital: Decimal = Decimal(100_000),
+    **parts: object,
 ) -> Rig:
     """Build a session over one list of bars per instrument; the first LOOKBACK bars are warm-up."""
     names = tuple(one[0].instrument for one in bars)
@@ -151,6 +152,7 @@ def make_rig(
             kill=latch,
             instruments=instruments,
             engine_version="test",
+            **parts,  # type: ignore[arg-type]
         )
     )
     session.step()

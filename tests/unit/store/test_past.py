@@ -88,7 +88,7 @@ def test_a_past_is_what_happened_without_what_was_only_told(tmp_path: Path) -> N
     assert past is not None and past.run_id == 1
     told = {
         "DecisionMade", "CommandAccepted", "CommandRefused", "WarmedUp", "Reconciled", "TradingStateChanged",
-        "LimitsChanged", "Faulted", "Interrupted",
+        "LimitsChanged", "NewsSet", "Faulted", "Interrupted", "AlertRaised", "PreflightDone",
     }  # fmt: skip
     assert list(past.events) == [event for event in tape.events if type(event).__name__ not in told]
     assert 0 < len(past.events) < len(tape.events)

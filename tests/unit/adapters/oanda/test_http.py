@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -102,8 +103,10 @@ def test_answer_comes_whole_whatever_its_framing(client: OandaHttp, path: str) -
         assert (outcome.status, outcome.body) == (200, b'{"answer": 42}')
 
 
-def test_answer_carries_the_request_id(client: OandaHttp) -> None:
-    assert get(client) == Answer(status=200, body=b'{"answer": 42}', request_id="71")
+def test_answer_carries_the_request_id_and_the_servers_time(client: OandaHttp) -> None:
+    answer = get(client)
+    assert isinstance(answer, Answer) and parsedate_to_datetime(answer.date).tzinfo is not None
+    assert answer == Answer(status=200, body=b'{"answer": 42}', request_id="71", date=answer.date)
 
 
 def test_one_connection_serves_many_requests(client: OandaHttp, proxy: FaultyProxy) -> None:

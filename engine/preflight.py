@@ -1,0 +1,308 @@
+"""I am the preflight: the list of what a careful person checks before a session, each check red or green by itself.
+I may import interlocks, config, the registry, the store's checkup and backup, ports and the domain.
+I must not ask a broker, start anything or refuse: others bring what was asked, and decide what a red check means.
+My tests are in tests/unit/test_preflight.py and tests/contract/test_preflight.py.
+"""
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime, time
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from engine.config import Settings
+from engine.domain.calendar import NEW_YORK
+from engine.domain.check import Check
+from engine.domain.command import Arming, Mode, SessionConfig
+from engine.domain.decision import PredictionFault
+from engine.domain.error import ConfigError
+from engine.domain.limits import limits_by_hand
+from engine.domain.market import NS_PER_S, Bar, Granularity
+from engine.domain.window import BarWindow
+from engine.interlocks import check_environment
+from engine.ports import Inspection, Predictor
+from engine.prediction.registry import ModelRegistry, incompatibility
+from engine.redaction import account_tail
+from engine.store.backup import back_up
+from engine.store.checkup import verify_file
+from engine.store.places import backup_ns, backups
+from engine.store.queries import connect_readonly, has_run
+
+SKEW_NS_MAX = 2 * NS_PER_S
+BACKUP_NS_MAX = 24 * 3_600 * NS_PER_S
+DISK_MB_MIN = 500
+_MB = 1_000_000
+TEST_ALERT = "Keel checks before a start whether this alert arrives."
+# Around 17:00 New York prices rest for minutes, metals for an hour; from Friday to Sunday everything does.
+_REST_FROM, _REST_TO = time(16, 55), time(18, 10)
+_FRIDAY, _SATURDAY, _SUNDAY = 5, 6, 7
+_PROBE_START_NS = 1_736_150_400 * NS_PER_S
+
+
+class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session would begin with; None is what does not belong to it.
+
+    changed_options are the options of the console that are not as shipped (None: there is no console); inspection is
+    what the broker said (None: it could not be asked); deliver sends a test alert and says why it did not arrive
+    (None: there is no address).
+    """
+
+    config: SessionConfig
+    settings: Settings
+    database: Path
+    wall_ns: int
+    arming: Arming | None = None
+    changed_options: tuple[str, ...] | None = None
+    inspection: Inspection | None = None
+    deliver: Callable[[str], str | None] | None = None
+
+
+def checks(given: Circumstances) -> tuple[Check, ...]:
+    """Make every check that belongs to the mode, in the order in which they are shown."""
+    config, settings, mode = given.config, given.settings, given.config.mode
+    found = [check_halt(settings.halt_path), check_database(given.database, given.wall_ns), check_disk(given.database)]
+    found += [check_model(ModelRegistry(settings.models_dir), config)]
+    if mode.is_simulated:
+        return tuple(found)
+    if mode is Mode.LIVE:
+        found += [check_limits_by_hand(given.arming), check_practice_run(given.database, settings, config)]
+    if given.changed_options is not None:
+        found += [check_server_options(given.changed_options, blocks=mode is Mode.LIVE)]
+    found += [check_settings(config, settings)]
+    if given.inspection is not None:
+        found += _of_broker(given.inspection, config, settings)
+    return (*found, check_alert(given.deliver, blocks=mode is Mode.LIVE))
+
+
+def _of_broker(said: Inspection, config: SessionConfig, settings: Settings) -> Iterator[Check]:
+    """Check what the broker said; what it could not be asked, because of what stands before, has no check."""
+    if said.answered:
+        yield check_clock_skew(said.skew_ns)
+    yield check_token(said)
+    if said.is_listed is not None:
+        yield check_account(said, config.currency, settings.oanda_account_id)
+    if config.mode.sends_orders and said.is_hedging is not None:
+        yield check_account_type(said)
+    if said.offered is not None or said.unlisted:
+        yield check_instruments(said, config.instruments)
+
+
+def check_halt(path: Path) -> Check:
+    """See whether the file HALT is there."""
+    found = f"{path} exists" if path.exists() else "none"
+    return Check(name="halt", ok=found == "none", found=found, wanted="no HALT file")
+
+
+def check_database(database: Path, wall_ns: int) -> Check:
+    """See whether the database is whole and can be written, and that a fresh backup of it is there, or make one."""
+    wanted = "writable, whole, with a backup of the last 24 hours"
+    try:
+        found = _unwritable(database) or _database(database, wall_ns)
+        ok = not found.startswith("!")
+    except (ConfigError, OSError, sqlite3.Error) as error:
+        ok, found = False, str(error)
+    return Check(name="database", ok=ok, found=found.removeprefix("!"), wanted=wanted)
+
+
+def _database(database: Path, wall_ns: int) -> str:
+    if not database.exists():
+        return "none yet; its folder can be written"
+    with closing(connect_readonly(database)) as conn:
+        is_empty = conn.execute("SELECT 1 FROM events LIMIT 1").fetchone() is None
+    if is_empty:
+        return "empty"
+    whole = verify_file(database)
+    if not whole.ok:
+        return f"!{whole.detail}"
+    made = backups(database)
+    if made and 0 <= wall_ns - backup_ns(made[-1]) <= BACKUP_NS_MAX:
+        return f"{whole.detail}; backup {made[-1].name}"
+    return f"{whole.detail}; backup {back_up(database, wall_ns).name} made now"
+
+
+def _unwritable(database: Path) -> str:
+    """Say what cannot be written; looks where the folder would be made when there is none yet."""
+    folder = _existing(database.parent)
+    if not folder.is_dir():
+        return f"!{folder} is no folder"
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        return f"!the folder {folder} cannot be written: {error.strerror}"
+    if database.exists() and not (database.is_file() and os.access(database, os.W_OK)):
+        return f"!{database} is no file that can be written"
+    return ""
+
+
+def _existing(folder: Path) -> Path:
+    return next((path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()), Path("/"))
+
+
+def check_disk(database: Path) -> Check:
+    """See whether there is room for what a session records, and for a backup."""
+    try:
+        needed_mb = DISK_MB_MIN + (2 * database.stat().st_size // _MB if database.is_file() else 0)
+        free_mb = shutil.disk_usage(_existing(database.parent)).free // _MB
+    except OSError as error:
+        return Check(name="disk", ok=False, found=f"it cannot be told: {error.strerror}", wanted="room for a session")
+    return Check(name="disk", ok=free_mb >= needed_mb, found=f"{free_mb} MB free", wanted=f"at least {needed_mb} MB")
+
+
+def check_model(models: ModelRegistry, config: SessionConfig) -> Check:
+    """See whether the model is the one in the manifest, loads, serves what is chosen, and answers."""
+    wanted = "in the manifest, unchanged, loadable, made for what is chosen, and able to answer"
+    try:
+        spec = models.spec(config.model_id)
+        problem = incompatibility(spec, config.instruments, config.granularity)
+        problem = problem or _unable(models.load(config.model_id), config)
+    except ConfigError as error:
+        problem = str(error)
+    if problem:
+        return Check(name="model", ok=False, found=problem, wanted=wanted)
+    sha = f", SHA-256 {spec.sha256[:12]}" if spec.sha256 else ", a rule"
+    return Check(name="model", ok=True, found=f"{config.model_id}{sha}", wanted=wanted)
+
+
+def _unable(predictor: Predictor, config: SessionConfig) -> str:
+    """Let the model judge made-up bars of each instrument; returns why it could not."""
+    for name in config.instruments:
+        answer = predictor.predict(probe_window(name, predictor.spec.lookback_bars, config.granularity))
+        if isinstance(answer, PredictionFault):
+            return answer.reason
+    return ""
+
+
+def probe_window(instrument: str, bars: int, granularity: Granularity) -> BarWindow:
+    """Make bars that wander up and down, so that no feature of them is undefined."""
+    window = BarWindow(instrument, max(bars, 1))
+    for index in range(window.capacity):
+        mid = Decimal(1) + Decimal(index * index * 7_919 % 211) / 10_000
+        half, reach = Decimal(5 + index % 3) / 100_000, Decimal(3 + index % 5) / 10_000
+        window.append(
+            Bar(
+                instrument=instrument,
+                granularity=granularity,
+                open_ts_ns=_PROBE_START_NS + index * granularity.ns,
+                bid_open=mid - half,
+                bid_high=mid - half + reach,
+                bid_low=mid - half - reach,
+                bid_close=mid - half + reach / 2,
+                ask_open=mid + half,
+                ask_high=mid + half + reach,
+                ask_low=mid + half - reach,
+                ask_close=mid + half + reach / 2,
+                tick_count=10 + index % 7,
+            )
+        )
+    return window
+
+
+def check_limits_by_hand(arming: Arming | None) -> Check:
+    """See whether each limit that bounds a loss was set by a person."""
+    given = arming.limits_set if arming else ()
+    missing = [name for name in limits_by_hand() if name not in given]
+    found = f"not set: {', '.join(missing)}" if missing else "all set"
+    return Check(name="limits_by_hand", ok=not missing, found=found, wanted="what bounds a loss is set by hand")
+
+
+def check_practice_run(database: Path, settings: Settings, config: SessionConfig) -> Check:
+    """See whether these bytes of the model ever ran in practice; advice, and nothing that blocks."""
+    wanted = "a practice run of these bytes of the model"
+    try:
+        spec = ModelRegistry(settings.models_dir).spec(config.model_id)
+        with closing(connect_readonly(database)) as conn:
+            ok = has_run(conn, Mode.PRACTICE, config.model_id, spec.sha256)
+        found = "found" if ok else "none in this database"
+    except (ConfigError, sqlite3.Error) as error:
+        ok, found = False, str(error)
+    return Check(name="practice_run", ok=ok, found=found, wanted=wanted, blocks=False)
+
+
+def check_server_options(changed: tuple[str, ...], *, blocks: bool) -> Check:
+    """See whether the console protects itself as it was shipped."""
+    found = f"changed: {', '.join(changed)}" if changed else "as shipped"
+    return Check(name="server_options", ok=not changed, found=found, wanted="as shipped", blocks=blocks)
+
+
+def check_settings(config: SessionConfig, settings: Settings) -> Check:
+    """See whether .env names an account of the mode's environment, and consents where it has to."""
+    try:
+        check_environment(config, settings)
+        found, ok = f"environment {settings.oanda_environment}, account {account_tail(settings.oanda_account_id)}", True
+    except ConfigError as error:
+        found, ok = str(error), False
+    return Check(name="settings", ok=ok, found=found, wanted=f"an account for mode {config.mode} in .env")
+
+
+def check_clock_skew(skew_ns: int | None) -> Check:
+    """See how far our clock is from the broker's."""
+    wanted = f"at most {SKEW_NS_MAX // NS_PER_S} s from the broker's clock"
+    if skew_ns is None:
+        return Check(name="clock_skew", ok=False, found="the broker does not tell its time", wanted=wanted)
+    where = "ahead" if skew_ns > 0 else "behind"
+    found = f"at least {abs(skew_ns) / NS_PER_S:.1f} s {where}" if skew_ns else "no difference that can be told"
+    return Check(name="clock_skew", ok=abs(skew_ns) <= SKEW_NS_MAX, found=found, wanted=wanted)
+
+
+def check_token(said: Inspection) -> Check:
+    """See whether the broker lets us in."""
+    return Check(name="token", ok=not said.refused, found=said.refused or "accepted", wanted="accepted")
+
+
+def check_account(said: Inspection, currency: str, account_id: str) -> Check:
+    """See whether the account of .env is one of the token's, can be read, and is held in the session's currency."""
+    tail = account_tail(account_id)
+    wanted = f"account {tail} of this token, in {currency}"
+    if not said.is_listed:
+        found = f"account {tail} does not belong to this token"
+        return Check(name="account", ok=False, found=found, wanted=wanted)
+    found = said.unread or f"account {tail} in {said.currency}"
+    return Check(name="account", ok=not said.unread and said.currency == currency, found=found, wanted=wanted)
+
+
+def check_account_type(said: Inspection) -> Check:
+    """See whether orders net, and go through this interface."""
+    found = "hedging" if said.is_hedging else "netting"
+    found = f"{found}, of MetaTrader 4" if said.is_mt4 else found
+    return Check(name="account_type", ok=found == "netting", found=found, wanted="netting, not of MetaTrader 4")
+
+
+def check_instruments(said: Inspection, chosen: tuple[str, ...]) -> Check:
+    """See whether each chosen instrument is offered, and can be traded unless its market is closed."""
+    wanted = "offered, and tradeable or their market closed"
+    missing = [name for name in chosen if said.offered is not None and name not in said.offered]
+    resting = [name for name in chosen if name not in missing and not said.tradeable.get(name, False)]
+    if said.unlisted:
+        return Check(name="instruments", ok=False, found=said.unlisted, wanted=wanted)
+    if missing:
+        return Check(name="instruments", ok=False, found=f"not offered: {', '.join(missing)}", wanted=wanted)
+    if not resting:
+        return Check(name="instruments", ok=True, found=f"tradeable: {', '.join(chosen)}", wanted=wanted)
+    closed = is_resting(said.ts_ns)
+    what = "market closed" if closed else "not tradeable, though the market is open"
+    return Check(name="instruments", ok=closed, found=f"{what}: {', '.join(resting)}", wanted=wanted)
+
+
+def is_resting(ts_ns: int) -> bool:
+    """Say whether a market may be closed now: over the week-end, and around 17:00 New York."""
+    local = datetime.fromtimestamp(ts_ns // NS_PER_S, NEW_YORK)
+    day, now = local.isoweekday(), local.time()
+    if day == _SATURDAY or _REST_FROM <= now < _REST_TO:
+        return True
+    return (day == _FRIDAY and now >= _REST_FROM) or (day == _SUNDAY and now < _REST_TO)
+
+
+def check_alert(deliver: Callable[[str], str | None] | None, *, blocks: bool) -> Check:
+    """See whether an alert arrives where KEEL_ALERT_URL says."""
+    wanted = "a test alert is delivered to KEEL_ALERT_URL"
+    if deliver is None:
+        return Check(name="alert", ok=False, found="KEEL_ALERT_URL is not set", wanted=wanted, blocks=blocks)
+    problem = deliver(TEST_ALERT)
+    return Check(name="alert", ok=problem is None, found=problem or "delivered", wanted=wanted, blocks=blocks)
