@@ -133,3 +133,10 @@ class OtherTransaction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Transaction = Fill | DailyFinancing | OrderCanceled | OrderRejected | OrderCreated | FundsTransferred | OtherTransaction
+
+
+def hole_text(last_id: int, next_id: int) -> str:
+    """Name what is missing where the broker's log goes on with next_id after last_id, for the operator."""
+    first, last = last_id + 1, next_id - 1
+    missing = f"transaction {first} is" if first == last else f"transactions {first} to {last} are"
+    return f"The broker's log has a hole: {missing} missing, {next_id} follows {last_id}."

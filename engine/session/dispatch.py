@@ -33,6 +33,7 @@ from engine.domain.transaction import (
     OrderCreated,
     OrderRejected,
     Transaction,
+    hole_text,
 )
 from engine.ports import Broker, Journal, KillSwitch, NotSent, Unresolved
 from engine.risk.breakers import Trip, lock_name
@@ -162,7 +163,7 @@ class Dispatcher:
             if number == expected:
                 news.append(transaction)
             elif number > expected:
-                self.trouble = f"Broker transaction {number} follows {expected - 1}: one is missing."
+                self.trouble = f"{hole_text(expected - 1, number)} It is asked for again."
                 break
         return news
 

@@ -208,7 +208,8 @@ def _controls(node: TradingNode) -> None:
         why = "A session is being started." if _is_starting(node) else why_not_trading(snapshot)
         st.caption(f"**Why not trading?** {formats.escaped(why)}")
     if snapshot.active and snapshot.clock_note:
-        st.warning(formats.sentence(snapshot.clock_note), icon=":material/schedule:")
+        note = snapshot.clock_note
+        st.warning(formats.sentence(note[:1].upper() + note[1:]), icon=":material/schedule:")
     answer = confirm.last_answer(snapshot)
     if answer is not None:
         st.caption(f"**Last command** {formats.sentence(answer)}")

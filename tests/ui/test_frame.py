@@ -246,6 +246,10 @@ COLD = tuple(
         ({"session_state": SessionState.READY}, "No session is running."),
         ({"session_state": SessionState.FAULTED, "reason": "disk full"}, "stopped on an error: disk full"),
         ({"session_state": SessionState.WARMING_UP, "warmup": COLD}, "GBP_USD has 12 of 60 bars (and 1 more)."),
+        (
+            {"session_state": SessionState.WARMING_UP, "warmup": COLD, "reason": "the process stood still for 90 s"},
+            "Warming up again: the process stood still for 90 s.",
+        ),
         ({"session_state": SessionState.STOPPING}, "The session is stopping."),
         ({"breakers": (TRIPPED,)}, "Breaker daily loss has tripped: 3.1 % of 3 %; release it on Overview."),
         (
@@ -281,6 +285,12 @@ def test_stale_numbers_say_so_on_every_page(node: TradingNode, shell: OpenTab) -
     app = shell()
     assert re.search(r"stale, data \d+ s old", bar(app))
     assert re.search(r"These numbers are \d+ s old.", texts(app))
+
+
+def test_a_clock_that_was_set_is_told_beside_the_state(node: TradingNode, shell: OpenTab) -> None:
+    note = "the machine's clock is 7 s ahead of the session's time"
+    show(node, session_state=SessionState.RUNNING, config=BUSY, published_ns=time.time_ns(), clock_note=note)
+    assert [item.value for item in shell().sidebar.warning] == [f"T{note[1:]}."]
 
 
 def test_no_page_loads_scikit_learn() -> None:

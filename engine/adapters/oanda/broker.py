@@ -28,7 +28,7 @@ from engine.domain.account import Account, Holdings
 from engine.domain.error import HaltTrading, KeelError, RetryLater
 from engine.domain.instrument import Instrument
 from engine.domain.order import OrderIntent
-from engine.domain.transaction import Fill, Transaction
+from engine.domain.transaction import Fill, Transaction, hole_text
 from engine.ports import Answered, NotSent, Opening, SubmitOutcome, Unresolved
 
 # The log is read this often even while its stream is silent and healthy: the stream is only a hint.
@@ -187,9 +187,7 @@ def _bookable(
         if transaction.transaction_id <= last_id:
             continue
         if transaction.transaction_id != last_id + 1:
-            return known, RetryLater(
-                f"OANDA's log shows transaction {transaction.transaction_id} before {last_id + 1}."
-            )
+            return known, RetryLater(f"{hole_text(last_id, transaction.transaction_id)} It is asked for again.")
         if isinstance(transaction, Unsupported):
             return known, HaltTrading(transaction.reason)
         known.append(transaction)

@@ -12,6 +12,7 @@ from engine.domain.account import Holdings
 from engine.domain.command import AcknowledgeBreaker, ClaimTrade, FlattenAll
 from engine.domain.error import RetryLater
 from engine.domain.event import SessionState, TradingState
+from engine.domain.transaction import Transaction
 from engine.session.audit import EVERY_S, RECONCILIATION
 from tests.unit.session.kept import House, KeptBroker
 from tests.unit.session.rig import bar
@@ -295,3 +296,27 @@ def test_an_order_that_is_gone_is_shown_no_longer_than_the_log_takes(house: Hous
     house.broker.cancel_by_hand(number)
     house.wait(1)
     assert shown_orders(house) == []
+
+
+def test_a_hole_in_the_log_is_named_for_as_long_as_it_is_there(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.steps(3)
+    last_id = house.session.desk.ledger.last_transaction_id
+    honest = KeptBroker.transactions_since
+
+    def holed(self: KeptBroker, transaction_id: int, *, afresh: bool = False) -> list[Transaction]:
+        found = honest(self, transaction_id, afresh=afresh)
+        return [each for each in found if each.transaction_id != last_id + 2]
+
+    monkeypatch.setattr(KeptBroker, "transactions_since", holed)
+    house.broker.by_hand(EUR, 1_000, house.clock.now_ns(), Decimal("1.05"))
+    house.steps(3)
+    shown = house.session.snapshot(1, 0)
+    assert shown.session_state is SessionState.DEGRADED
+    assert shown.reason == (
+        f"The broker's log has a hole: transaction {last_id + 2} is missing, {last_id + 3} follows {last_id + 1}. "
+        "It is asked for again."
+    )
+    monkeypatch.undo()
+    house.steps(2)
+    assert house.session.desk.state is SessionState.RUNNING
+    house.check()
