@@ -123,7 +123,7 @@ def _loosens(item: "Field[Any]", old: Any, new: Any) -> bool:
         if item.metadata.get("zero_is_off") and 0 in (old, new):
             return bool(new == 0)
         return bool(new > old)
-    return old != ALWAYS  # hours where there were none are stricter; of other words nobody can say
+    return bool(old != ALWAYS)  # hours where there were none are stricter; of other words nobody can say
 
 
 def _matched(pair: str) -> re.Match[str]:
