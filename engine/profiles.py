@@ -67,6 +67,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     stated: tuple[str, ...] = ()
     built_in: bool = False
 
+    def __post_init__(self) -> None:
+        wanted = frozenset(self.stated)
+        msgspec.structs.force_setattr(
+            self, "stated", tuple(item.name for item in limit_fields() if item.name in wanted)
+        )
+
     @property
     def by_hand(self) -> tuple[str, ...]:
         """Name the limits that a person has set by it: what its file states, and nothing of a built-in one."""

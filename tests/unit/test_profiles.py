@@ -95,7 +95,7 @@ def test_every_set_of_limits_survives_the_file(limits: RiskLimits, tmp_path_fact
 def test_what_is_not_stated_is_the_default_and_not_by_hand(folder: Path) -> None:
     put(folder, document(limits={"drawdown_pct_max": "4", "position_units_max": {"*": "1000"}}))
     profile = load(folder, "mine")
-    assert profile.by_hand == ("drawdown_pct_max", "position_units_max")
+    assert profile.by_hand == ("position_units_max", "drawdown_pct_max"), "in the order of the limits"
     assert profile.limits == RiskLimits(drawdown_pct_max=Decimal(4), position_units_max={"*": Decimal(1_000)})
     assert set(limits_by_hand()) - set(profile.by_hand)
 
