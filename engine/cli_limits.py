@@ -22,12 +22,12 @@ limits_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look
 _LOOSENS = "LOOSENS"
 
 
-def session_limits(profile: str, pairs: Sequence[str]) -> tuple[RiskLimits, tuple[str, ...]]:
+def session_limits(profile: str, texts: Sequence[str]) -> tuple[RiskLimits, tuple[str, ...]]:
     """Make the limits of a profile, or the defaults, with NAME=VALUE texts on top; name those that are set by hand."""
     if not profile:
-        return limits_from_text(pairs), limits_named(pairs)
+        return limits_from_text(texts), limits_named(texts)
     base = profiles.load(_folder(), profile)
-    return limits_from_text(pairs, base.limits), tuple(dict.fromkeys((*base.by_hand, *limits_named(pairs))))
+    return limits_from_text(texts, base.limits), tuple(dict.fromkeys((*base.by_hand, *limits_named(texts))))
 
 
 @limits_app.command("show")
@@ -71,10 +71,10 @@ def save_profile(
     replacing: Annotated[bool, typer.Option("--replace", help="overwrite a profile of this name")] = False,
 ) -> int:
     """Save limits under a name: what the other profile states, and each --limit."""
-    folder, pairs = _folder(), limit or ()
+    folder, texts = _folder(), limit or ()
     begun = profiles.load(folder, base)
-    limits = limits_from_text(pairs, begun.limits)
-    made = profiles.Profile(name=name, limits=limits, stated=(*begun.stated, *limits_named(pairs)))
+    limits = limits_from_text(texts, begun.limits)
+    made = profiles.Profile(name=name, limits=limits, stated=(*begun.stated, *limits_named(texts)))
     typer.echo(f"Saved to {profiles.save(folder, made, replace=replacing)}.", err=True)
     return 0
 
