@@ -1,5 +1,5 @@
 """I am the command line: `python -m engine …`, for people and scripts without a browser.
-I may import node, kill, wiring, config and the store's export, backup and checkup.
+I may import node, kill, wiring, config, cli_limits and the store's export, backup and checkup.
 I must not trade by another path than the console does: I start the same node.
 My tests are in tests/unit/test_cli.py.
 """
@@ -17,13 +17,13 @@ import typer
 from typer.exceptions import TyperException
 
 from engine import arguments, kill, wiring
+from engine.cli_limits import limits_app, session_limits
 from engine.config import Settings, configure_logging, load_settings
 from engine.domain.calendar import iso_utc
 from engine.domain.check import Check, obstacle
 from engine.domain.command import Arming, Mode, SessionConfig, StartSession, StopSession
 from engine.domain.error import ConfigError, KeelError
 from engine.domain.event import SessionState
-from engine.domain.limit_changes import limits_from_text, limits_named
 from engine.domain.market import Granularity
 from engine.node import DatabaseLock, TradingNode
 from engine.snapshot import Snapshot
@@ -36,6 +36,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 export_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Write tables to files.")
 models_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at the models.")
 bars_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at recorded bar files.")
+app.add_typer(limits_app, name="limits")
 app.add_typer(export_app, name="export")
 app.add_typer(models_app, name="models")
 app.add_typer(bars_app, name="bars")
@@ -76,6 +77,7 @@ def session(
     granularity: Annotated[str, typer.Option(help="length of a bar in the sandbox, for example S30, M1, M5")] = "",
     capital: Annotated[str, typer.Option(help="opening balance")] = "100000",
     currency: Annotated[str, typer.Option(help="currency of the account")] = "USD",
+    profile: Annotated[str, typer.Option(help="limits of this profile; --limit goes on top")] = "",
     limit: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, for example risk_per_trade_pct=0.25")] = None,
     confirm: Annotated[str, typer.Option(help="mode live: TRADE LIVE and the account's last four digits")] = "",
     new_books: Annotated[
@@ -89,6 +91,7 @@ def session(
     configure_logging(settings.log_level, secrets=wiring.secrets(settings))
     chosen = arguments.mode_named(mode)
     _check_places(chosen, granularity, db)
+    limits, by_hand = session_limits(profile, limit or ())
     config = SessionConfig(
         mode=chosen,
         instruments=arguments.names(instruments),
@@ -100,10 +103,10 @@ def session(
         speed=arguments.pace(speed, chosen),
         duration_s=arguments.duration_s(duration),
         bars=tuple(arguments.bar_file(text) for text in bars or ()),
-        limits=limits_from_text(limit or ()),
+        limits=limits,
     )
     begun = time.monotonic()
-    prepared = wiring.prepare(config, settings, Arming(phrase=confirm, limits_set=limits_named(limit or ())), db)
+    prepared = wiring.prepare(config, settings, Arming(phrase=confirm, limits_set=by_hand), db)
     loaded = time.monotonic()
     notes = [imported.summary() for imported in prepared.imported]
     notes += filter(None, [wiring.advice(config, settings, db or settings.database_path)])
@@ -218,6 +221,7 @@ def doctor(
     instruments: Annotated[str, typer.Option(help="comma-separated, for example EUR_USD,USD_JPY")] = "",
     granularity: Annotated[str, typer.Option(help="length of a bar, for example S30, M1, M5")] = "M1",
     currency: Annotated[str, typer.Option(help="currency of the account")] = "USD",
+    profile: Annotated[str, typer.Option(help="limits of this profile; --limit goes on top")] = "",
     limit: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, for example risk_per_trade_pct=0.25")] = None,
     db: Annotated[Path | None, typer.Option(help="database file; default: console.sqlite in the data folder")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
@@ -229,15 +233,16 @@ def doctor(
     if chosen is Mode.REPLAY:
         raise ConfigError("A replay needs no doctor; `bars check` looks at its files. Choose another mode.")
     _check_places(chosen, granularity, db)
+    limits, by_hand = session_limits(profile, limit or ())
     config = SessionConfig(
         mode=chosen,
         instruments=arguments.names(instruments),
         granularity=Granularity.parse(granularity),
         model_id=model,
         currency=currency,
-        limits=limits_from_text(limit or ()),
+        limits=limits,
     )
-    checks = wiring.preflight(config, settings, db, Arming(phrase="", limits_set=limits_named(limit or ())))
+    checks = wiring.preflight(config, settings, db, Arming(phrase="", limits_set=by_hand))
     may_start = obstacle(checks) is None
     if as_json:
         typer.echo(msgspec.json.encode({"mode": chosen, "ok": may_start, "checks": checks}).decode())

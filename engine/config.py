@@ -59,6 +59,11 @@ class Settings:
         return self.data_dir / "history"
 
     @property
+    def profiles_dir(self) -> Path:
+        """Where named sets of limits are kept."""
+        return self.data_dir / "profiles"
+
+    @property
     def halt_path(self) -> Path:
         """While this file exists nothing is sent."""
         return self.data_dir / "HALT"

@@ -66,6 +66,39 @@ def limits_from_text(pairs: Iterable[str], base: RiskLimits | None = None) -> Ri
     return replace(base, **values)
 
 
+def limits_from_values(values: Mapping[str, object], base: RiskLimits | None = None) -> RiskLimits:
+    """Make limits from texts by name on top of `base` (the defaults); a limit by key is given as a whole, with its "*".
+
+    Raises ConfigError that names every unknown limit and every bad value at once.
+    """
+    base = base or RiskLimits()
+    known = {item.name: item for item in limit_fields()}
+    problems = [f"Limit {name!r} is unknown; known are {', '.join(known)}." for name in values if name not in known]
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        if name in known:
+            try:
+                made[name] = _whole(known[name], value, getattr(base, name))
+                replace(base, **{name: made[name]})
+            except ConfigError as error:
+                problems.append(str(error))
+    if problems:
+        raise ConfigError(" ".join(problems))
+    return replace(base, **made)
+
+
+def values_of(limits: RiskLimits, names: Iterable[str]) -> dict[str, str | dict[str, str]]:
+    """Write these limits as limits_from_values reads them, in the order of the limits."""
+    wanted = frozenset(names)
+    found: dict[str, str | dict[str, str]] = {}
+    for item in limit_fields():
+        if item.name in wanted:
+            value = getattr(limits, item.name)
+            is_keyed = isinstance(value, Mapping)
+            found[item.name] = {key: text_of(part) for key, part in value.items()} if is_keyed else text_of(value)
+    return found
+
+
 def limits_named(pairs: Iterable[str]) -> tuple[str, ...]:
     """Name the limits that such texts set, each once; raises ConfigError for another form."""
     return tuple(dict.fromkeys(_matched(pair)["name"] for pair in pairs))
@@ -96,15 +129,28 @@ def _loosens(item: "Field[Any]", old: Any, new: Any) -> bool:
 def _matched(pair: str) -> re.Match[str]:
     match = _PAIR.fullmatch(pair)
     if not match:
-        raise ConfigError(f"Limit {pair!r} is not of the form NAME=VALUE or NAME[INSTRUMENT]=VALUE.")
+        raise ConfigError(
+            f"Limit {pair!r} is not of the form NAME=VALUE or NAME[KEY]=VALUE, like spread_pips_max[EUR_USD]=1.5."
+        )
     return match
+
+
+def _whole(item: "Field[Any]", value: object, present: object) -> object:
+    """Read one limit as a whole from texts."""
+    if isinstance(present, Mapping):
+        if not isinstance(value, Mapping) or not all(isinstance(part, str) for part in value.values()):
+            raise ConfigError(f"{item.name} must be given by {item.metadata['keys']}, each value as a text.")
+        return {str(key): _one(item, part, next(iter(present.values()))) for key, part in value.items()}
+    if not isinstance(value, str):
+        raise ConfigError(f"{item.name} must be one text, like {text_of(present)!r}.")
+    return _one(item, value, present)
 
 
 def _parsed(item: "Field[Any]", key: str | None, text: str, present: object) -> object:
     if isinstance(present, Mapping):
         return {**present, key or ANY: _one(item, text, next(iter(present.values())))}
     if key:
-        raise ConfigError(f"Limit {item.name} is the same for every instrument; {item.name}[{key}] is not possible.")
+        raise ConfigError(f"Limit {item.name} is one value for everything; {item.name}[{key}] is not possible.")
     return _one(item, text, present)
 
 
@@ -114,7 +160,7 @@ def _one(item: "Field[Any]", text: str, present: object) -> object:
             raise ConfigError(f"{item.name} is {text!r}; it must be one of {', '.join(StopMode)}.")
         return StopMode(text)
     if isinstance(present, str):
-        return text
+        return " ".join(text.split())  # so that the same hours are the same text
     try:
         number = Decimal(text)
     except InvalidOperation as error:

@@ -308,7 +308,8 @@ def _problems(item: "Field[Any]", value: object) -> list[str]:
     if not item.metadata["keys"]:
         return judge(item, item.name, value)
     if not isinstance(value, Mapping):
-        return judge(item, item.name, None) or [f"{item.name} is {value}; it must be given by {item.metadata['keys']}."]
+        kind = item.metadata["keys"]
+        return [f"{item.name} is {value}; it must be given by {kind}, with an entry {ANY!r} for every other one."]
     missing = [] if ANY in value else [f"{item.name} needs an entry {ANY!r} for every other {item.metadata['keys']}."]
     missing += [problem for key in value if (problem := _bad_key(item, str(key)))]
     return missing + [text for key, part in value.items() for text in judge(item, f"{item.name}[{key}]", part)]

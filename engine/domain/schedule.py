@@ -55,7 +55,8 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
         inside = [end_ns for begin_ns, end_ns in spans if begin_ns <= ts_ns < end_ns]
         if inside:
             return True, max(inside)
-        later = [begin_ns for begin_ns, _ in spans if begin_ns > ts_ns]
+        # hours that a clock change swallows end before they begin, and open nothing
+        later = [begin_ns for begin_ns, end_ns in spans if ts_ns < begin_ns < end_ns]
         return False, min(later, default=ts_ns + _MINUTES_PER_DAY * 60 * NS_PER_S)
 
 

@@ -1,21 +1,22 @@
 """I am the limits form: every risk limit as an input, drawn from the limit's own description.
-I may import the domain, the catalogue of wiring, and tables.
+I may import the domain, tables, formats and the groups of limits.
 I must not know a limit by name, or judge a value myself; RiskLimits does.
-My tests are in tests/ui/test_session.py.
+My tests are in tests/ui/test_session.py and tests/ui/test_profiles.py.
 """
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import Field, dataclass
+from dataclasses import Field, dataclass, field
 from decimal import Decimal
 from typing import Any
 
 import streamlit as st
 
 from engine.domain.error import ConfigError
-from engine.domain.limits import ANY, RiskLimits, StopMode, ranged_fields
+from engine.domain.limits import ANY, RiskLimits, StopMode, limits_by_hand, ranged_fields
 from pages.parts import tables
 from pages.parts.formats import escaped
+from pages.parts.limit_groups import STOPS, groups
 
 STOP_MODES = {StopMode.ATR: "average true range (ATR)", StopMode.PIPS: "pips"}
 
@@ -29,95 +30,125 @@ class Limits:
     untyped: tuple[str, ...] = ()
 
 
-def draw(defaults: RiskLimits, instruments: Iterable[str], by_hand: Collection[str] = ()) -> Limits:
-    """Draw the form; limits named in `by_hand` have no default and begin empty."""
-    given: dict[str, Any] = {"stop_mode": _stop_mode(defaults)}
-    mappings = [item for item in ranged_fields() if isinstance(getattr(defaults, item.name), Mapping)]
-    numbers = [item for item in ranged_fields() if item not in mappings]
-    names, problems, untyped = list(instruments), list[str](), list[str]()
-    for width, items in ((210, numbers), (330, mappings)):
-        with st.grid(min_column_width=width, gap="medium"):
-            for item in items:
-                with st.container(gap="xxsmall"):
-                    value, problem = _input(item, getattr(defaults, item.name), names, empty=item.name in by_hand)
-                    _note(item, problem, missing=value is None)
-                given[item.name] = value
-                if value is None:
-                    untyped.append(_wanted(item))
-                elif problem:
-                    problems.append(problem)
-    if problems or untyped:
-        return Limits(values=defaults, problems=tuple(problems), untyped=tuple(untyped))
-    return Limits(values=RiskLimits(**given))
+def draw(defaults: RiskLimits, instruments: Iterable[str], by_hand: Collection[str] = (), filling: int = 0) -> Limits:
+    """Draw the form: what bounds a loss and the stops first, the rest folded up by group.
+
+    Limits named in `by_hand` have no default and begin empty; another `filling` begins with the defaults anew.
+    """
+    form = _Form(defaults=defaults, instruments=tuple(instruments), by_hand=frozenset(by_hand), filling=filling)
+    first = limits_by_hand()
+    st.markdown("**What bounds a loss**")
+    form.inputs([item for item in ranged_fields() if item.name in first])
+    folded = {title: [item for item in items if item.name not in first] for title, items in groups().items()}
+    st.markdown(f"**{STOPS}**")
+    form.inputs(folded.pop(STOPS))
+    for title, items in folded.items():
+        with st.expander(f"{title} · {len(items)} more" if items != groups()[title] else title):
+            form.inputs(items)
+    if form.problems or form.untyped:
+        return Limits(values=defaults, problems=tuple(form.problems), untyped=tuple(form.untyped))
+    return Limits(values=RiskLimits(**form.given))
 
 
-def _input(
-    item: "Field[Any]", default: Any, names: list[str], *, empty: bool
-) -> tuple[Decimal | int | Mapping[str, Decimal] | None, str | None]:
-    """Draw one limit; no value means that a person has to type one and has not."""
-    if isinstance(default, Mapping):
-        return _per_instrument(item, default, names, empty=empty)
-    value = _number(item, default, empty=empty)
-    return value, None if value is None else _problem(item, value)
+@dataclass(slots=True, kw_only=True)
+class _Form:
+    """The form while it is drawn: what it begins with, and what was found in it so far."""
+
+    defaults: RiskLimits
+    instruments: tuple[str, ...]
+    by_hand: frozenset[str]
+    filling: int
+    given: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    untyped: list[str] = field(default_factory=list)
+
+    def inputs(self, items: "Iterable[Field[Any]]") -> None:
+        """Draw some limits, single values before tables by key."""
+        by_key = [item for item in items if item.metadata["keys"]]
+        single = [item for item in items if not item.metadata["keys"]]
+        for width, part in ((210, single), (330, by_key)):
+            if not part:
+                continue
+            with st.grid(min_column_width=width, gap="medium"):
+                for item in part:
+                    with st.container(gap="xxsmall"):
+                        self._one(item)
+
+    def _one(self, item: "Field[Any]") -> None:
+        """Draw one limit; no value means that a person has to type one and has not."""
+        default, is_empty = getattr(self.defaults, item.name), item.name in self.by_hand
+        key = f"session.live.{item.name}" if is_empty else f"{self._prefix}.{item.name}"
+        problem = None
+        if isinstance(default, Mapping):
+            value, problem = _by_key(item, default, self.instruments, key, is_empty=is_empty)
+        else:
+            value = _single(item, default, key, is_empty=is_empty)
+        if value is not None and problem is None:
+            problem = _problem(item, value)
+        _note(item, problem, missing=value is None)
+        self.given[item.name] = value
+        if value is None:
+            self.untyped.append(_wanted(item))
+        elif problem:
+            self.problems.append(problem)
+
+    @property
+    def _prefix(self) -> str:
+        """Keep what was typed by hand apart from what began with a default, and each filling from the ones before."""
+        return f"session.limit.{self.filling}" if self.filling else "session.limit"
 
 
-def _stop_mode(defaults: RiskLimits) -> StopMode:
-    return st.segmented_control(
-        "Measure stops by",
-        list(StopMode),
-        default=defaults.stop_mode,
-        required=True,
-        format_func=STOP_MODES.__getitem__,
-        key="session.limit.stop_mode",
-        persist_state="session",
-    )
-
-
-def _number(item: "Field[Any]", default: Decimal | int, *, empty: bool) -> Decimal | int | None:
-    heading, key = _heading(item), _key(item, empty=empty)
+def _single(item: "Field[Any]", default: Any, key: str, *, is_empty: bool) -> Any:
+    heading = _heading(item)
+    if isinstance(default, StopMode):
+        return st.segmented_control(
+            heading, list(StopMode), default=default, required=True, format_func=STOP_MODES.__getitem__, key=key,
+            persist_state="session",
+        )  # fmt: skip
+    if isinstance(default, str):
+        return " ".join(st.text_input(heading, value=default, max_chars=100, key=key, persist_state="session").split())
     if isinstance(default, int):
-        return st.number_input(heading, value=None if empty else default, step=1, key=key, persist_state="session")
+        return st.number_input(heading, value=None if is_empty else default, step=1, key=key, persist_state="session")
     step = float(Decimal(1).scaleb(default.adjusted() - 1))
-    value = None if empty else float(default)
+    value = None if is_empty else float(default)
     typed = st.number_input(heading, value=value, step=step, format="%g", key=key, persist_state="session")
     return None if typed is None else tables.exact(typed)
 
 
-def _per_instrument(
-    item: "Field[Any]", default: Mapping[str, Decimal], names: list[str], *, empty: bool
-) -> tuple[Mapping[str, Decimal] | None, str | None]:
-    """Edit a limit by instrument; a page switch drops the editor's state, so what was typed is kept beside it."""
-    label, heading = item.metadata["label"], _heading(item)
-    widget, base, draft = (f"{_key(item, empty=empty)}{part}" for part in ("", ".base", ".draft"))
-    if widget not in st.session_state:
-        first = tables.nothing_by_instrument(heading) if empty else tables.by_instrument(default, heading)
+def _by_key(
+    item: "Field[Any]", default: Mapping[str, Any], instruments: Iterable[str], key: str, *, is_empty: bool
+) -> tuple[Mapping[str, Any] | None, str | None]:
+    """Edit a limit by instrument or currency; a page switch drops the editor's state, so what was typed is kept."""
+    kind, heading = item.metadata["keys"], _heading(item)
+    base, draft = f"{key}.base", f"{key}.draft"
+    if key not in st.session_state:
+        first = tables.nothing_by_key(heading, kind) if is_empty else tables.by_key(default, heading, kind)
         st.session_state[base] = st.session_state.get(draft, first)
+    names = set(instruments) if kind == "instrument" else {part for name in instruments for part in name.split("_")}
+    is_text = isinstance(default[ANY], str)
     edited = st.data_editor(
         st.session_state[base],
-        key=widget,
+        key=key,
         num_rows="dynamic",
         hide_index=True,
         column_config={
-            "Instrument": st.column_config.SelectboxColumn(
+            kind.capitalize(): st.column_config.SelectboxColumn(
                 options=[tables.EVERY_OTHER, *sorted({*names, *default} - {ANY})]
             ),
-            heading: st.column_config.NumberColumn(format="%,g"),
+            heading: st.column_config.TextColumn() if is_text else st.column_config.NumberColumn(format="%,g"),
         },
     )
     st.session_state[draft] = edited.reset_index(drop=True)
-    if empty and edited[heading].isna().all():
+    if is_empty and edited[heading].isna().all():
         return None, None
-    values, problem = tables.from_by_instrument(edited)
-    return values, f"{label}: {problem}" if problem else _problem(item, values)
-
-
-def _key(item: "Field[Any]", *, empty: bool) -> str:
-    """Keep what was typed by hand apart from what began with a default."""
-    return f"session.{'live' if empty else 'limit'}.{item.name}"
+    values, problem = tables.from_by_key(edited, kind)
+    return values, f"{item.metadata['label']}: {problem}" if problem else None
 
 
 def _heading(item: "Field[Any]") -> str:
     label, unit = str(item.metadata["label"]), str(item.metadata["unit"])
+    if "low" not in item.metadata:
+        return label
     return label if unit.removeprefix("x ").lower() in label.lower() else f"{label}, {unit}"
 
 
@@ -126,13 +157,14 @@ def _problem(item: "Field[Any]", value: Any) -> str | None:
     try:
         RiskLimits(**{item.name: value})
     except ConfigError as error:
-        return _in_words(str(error), item.name, item.metadata["label"])
+        return _in_words(str(error), item)
     return None
 
 
-def _in_words(problem: str, name: str, label: str) -> str:
+def _in_words(problem: str, item: "Field[Any]") -> str:
     """Put the label in the place of the field's name: "Spread for every other instrument is 0; it must be ..."."""
-    named = problem.replace(f"[{ANY}]", f" for {tables.EVERY_OTHER} instrument").replace(name, label)
+    every_other = f" for {tables.EVERY_OTHER} {item.metadata['keys']}"
+    named = problem.replace(f"[{ANY}]", every_other).replace(item.name, item.metadata["label"])
     return re.sub(r"\[(\w+)\]", r" for \1", named)
 
 
@@ -150,4 +182,5 @@ def _note(item: "Field[Any]", problem: str | None, *, missing: bool) -> None:
         st.markdown(f":red[:material/error: {escaped(problem)}]")
     else:
         ask = ":orange[:material/edit: **Type a value.**] " if missing else ""
-        st.caption(f"{ask}{_range(item)}. {item.metadata['note']}")
+        span = f"{_range(item)}. " if "low" in item.metadata else ""
+        st.caption(f"{ask}{span}{item.metadata['note']}")

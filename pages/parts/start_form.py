@@ -19,7 +19,7 @@ from engine.domain.limits import limits_by_hand
 from engine.interlocks import check_arming
 from engine.node import TradingNode
 from engine.snapshot import Snapshot, Verdict
-from pages.parts import arming, confirm, limits_form, market_form, model_form, tables, unlock
+from pages.parts import arming, confirm, limits_form, market_form, model_form, profile_picker, tables, unlock
 from pages.parts.formats import escaped
 from pages.parts.limits_form import Limits
 from pages.parts.market_form import Market
@@ -72,8 +72,8 @@ def draw(node: TradingNode) -> None:
     st.markdown("##### 4 · Limits")
     by_hand = limits_by_hand() if market.mode == Mode.LIVE else ()
     if by_hand:
-        st.caption("What bounds a loss has no default here: type it for this account.")
-    limits = limits_form.draw(defaults.limits, wiring.catalogue(), by_hand)
+        st.caption("What bounds a loss has no default here: type it, or pick a profile that states it.")
+    limits = _limits(settings, by_hand)
     st.markdown("##### 5 · Start")
     chosen = {"instruments": choice.instruments, "model_id": choice.model_id, **opening}
     draft = _draft(settings, defaults, market, choice.problem, limits, chosen)
@@ -82,6 +82,20 @@ def draw(node: TradingNode) -> None:
     if market.mode.sends_orders:
         draft.new_books = _new_books()
     _start(node, draft)
+
+
+def _limits(settings: Settings, by_hand: tuple[str, ...]) -> Limits:
+    """Draw the profiles and the form that they fill; a built-in one sets nothing by hand."""
+    folder = settings.profiles_dir
+    with st.container(width=420):
+        picked = profile_picker.draw(folder)
+    profile = picked.profile
+    empty = [name for name in by_hand if name not in profile.by_hand]
+    saving = st.container()
+    limits = limits_form.draw(profile.limits, wiring.catalogue(), empty, picked.filling)
+    with saving:
+        profile_picker.save(folder, picked, limits, by_hand)
+    return limits
 
 
 def answer(snapshot: Snapshot) -> None:

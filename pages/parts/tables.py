@@ -7,6 +7,7 @@ Prices and limits become text, so that no decimal is lost; amounts become floats
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import Field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pandas as pd
 from streamlit import column_config as column
 
 from engine.domain.command import SessionConfig
-from engine.domain.limits import ANY, RiskLimits, ranged_fields
+from engine.domain.limits import ANY, RiskLimits, limit_fields
 from engine.ports import PredictorSpec
 from engine.snapshot import WarmupRow
 from engine.wiring import Recording
@@ -23,6 +24,7 @@ from pages.parts.formats import age, money, speed, utc
 
 EVERY_OTHER = "every other"
 ANY_INSTRUMENT = "any"
+_ARTICLES = {"instrument": "an"}
 
 
 def models(specs: Sequence[PredictorSpec], reasons: Mapping[str, str | None]) -> pd.DataFrame:
@@ -174,21 +176,25 @@ def limits(values: RiskLimits) -> pd.DataFrame:
     rows = [
         {
             "Limit": item.metadata["label"],
-            "Value": f"{limit_text(getattr(values, item.name))} {item.metadata['unit']}",
+            "Value": " ".join([limit_text(getattr(values, item.name)), *_unit(item)]),
             "Meaning": item.metadata["note"],
         }
-        for item in ranged_fields()
+        for item in limit_fields()
     ]
-    stop_mode = {"Limit": "Stops by", "Value": values.stop_mode.value, "Meaning": "How stops are measured."}
-    return pd.DataFrame([*rows, stop_mode], columns=["Limit", "Value", "Meaning"])
+    return pd.DataFrame(rows, columns=["Limit", "Value", "Meaning"])
 
 
-def limit_text(value: Decimal | int | Mapping[str, Decimal]) -> str:
-    """Write a limit in plain digits; one per instrument as "EUR_USD 3, every other 5"."""
+def _unit(item: "Field[Any]") -> list[str]:
+    """The unit of a number; what a limit in words is made of is no unit to show behind it."""
+    return [str(item.metadata["unit"])] if "low" in item.metadata else []
+
+
+def limit_text(value: Decimal | int | str | Mapping[str, Decimal] | Mapping[str, str]) -> str:
+    """Write a limit in plain digits or its words; one by key as "EUR_USD 3, every other 5"."""
     if isinstance(value, Mapping):
-        named = [f"{name} {plain(part)}" for name, part in value.items() if name != ANY]
-        return ", ".join([*named, f"{EVERY_OTHER} {plain(value[ANY])}"])
-    return plain(value)
+        named = [f"{name} {limit_text(part)}" for name, part in value.items() if name != ANY]
+        return ", ".join([*named, f"{EVERY_OTHER} {limit_text(value[ANY])}" if named else limit_text(value[ANY])])
+    return str(value) if isinstance(value, str) else plain(value)
 
 
 def plain(value: Decimal | int) -> str:
@@ -197,29 +203,32 @@ def plain(value: Decimal | int) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def by_instrument(values: Mapping[str, Decimal], label: str) -> pd.DataFrame:
-    """Turn a per-instrument limit into an editable table, the entry for every other instrument first."""
+def by_key(values: Mapping[str, Decimal] | Mapping[str, str], label: str, kind: str = "instrument") -> pd.DataFrame:
+    """Turn a limit by instrument or currency into an editable table, the entry for every other one first."""
     names = [ANY, *(name for name in values if name != ANY)]
     shown = [EVERY_OTHER if name == ANY else name for name in names]
-    return pd.DataFrame({"Instrument": shown, label: [float(values[name]) for name in names]})
+    parts = [values[name] for name in names]
+    return pd.DataFrame(
+        {kind.capitalize(): shown, label: [part if isinstance(part, str) else float(part) for part in parts]}
+    )
 
 
-def nothing_by_instrument(label: str) -> pd.DataFrame:
-    """Make such a table with a number yet to be typed, for every other instrument."""
-    return pd.DataFrame({"Instrument": [EVERY_OTHER], label: pd.Series([None], dtype=float)})
+def nothing_by_key(label: str, kind: str = "instrument") -> pd.DataFrame:
+    """Make such a table with a number yet to be typed, for every other one."""
+    return pd.DataFrame({kind.capitalize(): [EVERY_OTHER], label: pd.Series([None], dtype=float)})
 
 
-def from_by_instrument(table: pd.DataFrame) -> tuple[dict[str, Decimal], str | None]:
+def from_by_key(table: pd.DataFrame, kind: str = "instrument") -> tuple[dict[str, Any], str | None]:
     """Read such a table back; the second item says in one sentence what is wrong with it."""
-    values: dict[str, Decimal] = {}
-    for name, number in table.itertuples(index=False):
-        if pd.isna(name) or pd.isna(number):
-            return values, "a row needs both an instrument and a number."
+    values: dict[str, Any] = {}
+    for name, part in table.itertuples(index=False):
+        if pd.isna(name) or pd.isna(part):
+            return values, f"a row needs both {_ARTICLES.get(kind, 'a')} {kind} and a value."
         if name in values:
             return values, f"{name} is there twice."
-        values[name] = exact(float(number))
+        values[name] = " ".join(part.split()) if isinstance(part, str) else exact(float(part))
     if EVERY_OTHER not in values:
-        return values, f"a row for {EVERY_OTHER} instrument is needed."
+        return values, f"a row for {EVERY_OTHER} {kind} is needed."
     return {ANY: values.pop(EVERY_OTHER), **values}, None
 
 

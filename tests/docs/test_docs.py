@@ -6,16 +6,17 @@ import re
 import shlex
 import tokenize
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import Field, fields
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from dotenv import dotenv_values
 from sqlite_utils import Database
 
-from engine import cli
+from engine import cli, profiles
 from engine.adapters.history import fields as bar_fields
 from engine.adapters.history.imported import ProblemKind
 from engine.adapters.sim.instruments import CATALOGUE
@@ -23,7 +24,7 @@ from engine.config import Settings, load_settings
 from engine.domain.command import Command, Mode
 from engine.domain.decision import Action
 from engine.domain.event import KINDS, SessionState, TradingState
-from engine.domain.limits import ANY, RiskLimits, ranged_fields
+from engine.domain.limits import ANY, RiskLimits, Tighter, limit_fields
 from engine.domain.order import OrderReason, OrderStatus
 from engine.prediction.features import FEATURES
 from engine.prediction.manifest import HeldOut, Libraries, ManifestEntry, Trained
@@ -45,8 +46,9 @@ STRANGE_PARTS = frozenset({"symbol", "symbols", "ticker", "tickers", "pair", "pa
 OTHER_PAIRS = frozenset(
     {
         "engine/adapters/oanda/reading.py",
-        "engine/domain/limits.py",
+        "engine/domain/limit_changes.py",
         "engine/prediction/predictor.py",
+        "engine/profiles.py",
         "engine/wiring.py",
     }
 )
@@ -144,14 +146,34 @@ def test_table_of_limits_has_every_limit_in_order() -> None:
     assert named == [item.name for item in fields(RiskLimits)]
 
 
-@pytest.mark.parametrize("item", ranged_fields(), ids=lambda item: item.name)
-def test_table_of_limits_gives_default_range_and_unit(item: object) -> None:
-    name, meta = item.name, item.metadata  # type: ignore[attr-defined]
-    row = next(row for row in rows(section("docs/risk.md", "Limits")) if row[0] == f"`{name}`")
-    default = getattr(RiskLimits(), name)
+@pytest.mark.parametrize("item", limit_fields(), ids=lambda item: item.name)
+def test_table_of_limits_gives_default_range_and_unit(item: "Field[Any]") -> None:
+    row = limit_row(item)
+    default = getattr(RiskLimits(), item.name)
     values = default if isinstance(default, dict) else {ANY: default}
     assert row[1] == ", ".join(str(value) if key == ANY else f"{key} {value}" for key, value in values.items())
-    assert (Decimal(row[2]), Decimal(row[3]), row[4]) == (meta["low"], meta["high"], meta["unit"])
+    assert row[2:4] == [str(item.metadata.get(end, "")) for end in ("low", "high")]
+    assert row[4] == item.metadata["unit"]
+
+
+@pytest.mark.parametrize("item", limit_fields(), ids=lambda item: item.name)
+def test_table_of_limits_says_what_is_stricter_and_when_it_counts(item: "Field[Any]") -> None:
+    words = {Tighter.LOWER: "lower", Tighter.HIGHER: "higher", Tighter.NEITHER: "either counts as looser"}
+    off = ", 0 is off" if item.metadata.get("zero_is_off") else ""
+    row = limit_row(item)
+    assert row[5:7] == [words[item.metadata["tighter"]] + off, str(item.metadata["effect"])]
+    assert len(row) == 8 and row[7]
+
+
+def limit_row(item: "Field[Any]") -> list[str]:
+    return next(row for row in rows(section("docs/risk.md", "Limits")) if row[0] == f"`{item.name}`")
+
+
+def test_formats_show_a_profile_that_can_be_imported(tmp_path: Path) -> None:
+    text = section("docs/data-formats.md", "Profile of limits")
+    example = next(re.finditer(r"^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))[1]
+    (tmp_path / "evening.json").write_text(example)
+    assert profiles.read_file(tmp_path / "evening.json").stated[0] == "risk_per_trade_pct"
 
 
 def test_risk_has_every_rule_in_the_order_in_which_they_run() -> None:

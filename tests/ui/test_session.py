@@ -13,7 +13,7 @@ from streamlit.testing.v1.element_tree import Button
 from engine import wiring
 from engine.domain.command import HaltTrading, Mode, StartSession, StopSession
 from engine.domain.event import SessionState, TradingState
-from engine.domain.limits import ranged_fields
+from engine.domain.limits import limit_fields
 from engine.domain.market import Granularity
 from engine.node import TradingNode
 from engine.snapshot import WarmupRow
@@ -55,9 +55,9 @@ def test_first_visit_shows_the_whole_form_and_is_ready_to_start(node: TradingNod
 
 def test_every_limit_has_an_input_with_its_range_and_note(node: TradingNode) -> None:
     app = opened("session")
-    labels = [item.label for item in app.number_input]
+    labels = [item.label for kind in (app.number_input, app.text_input, app.segmented_control) for item in kind]
     labels += [heading for table in app.dataframe for heading in table.value.columns]
-    for item in ranged_fields():
+    for item in limit_fields():
         assert any(str(label).startswith(item.metadata["label"]) for label in labels), item.name
         assert any(caption.value.endswith(item.metadata["note"]) for caption in app.caption), item.name
 
@@ -120,7 +120,7 @@ def test_running_session_shows_its_configuration_and_no_start(node: TradingNode)
     app = opened("session")
     shown = dict(app.table[0].value.itertuples(index=False))
     assert shown["Capital"] == "12,345.00 USD"
-    assert len(app.table[1].value) == len(ranged_fields()) + 1
+    assert len(app.table[1].value) == len(limit_fields())
     assert not app.number_input
     labels = [button.label for button in app.button]
     assert "Stop session" in labels

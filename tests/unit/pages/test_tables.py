@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.command import Mode, SessionConfig
-from engine.domain.limits import ANY, RiskLimits, ranged_fields
+from engine.domain.limits import ANY, RiskLimits, limit_fields
 from engine.domain.market import Granularity
 from engine.ports import PredictorSpec
 from engine.snapshot import WarmupRow
@@ -90,10 +90,10 @@ def test_plain_writes_digits_without_exponent(value: str, text: str) -> None:
 def test_limits_table_has_every_limit_and_the_stop_mode() -> None:
     frame = tables.limits(RiskLimits(spread_pips_max={ANY: Decimal("3.5"), "XAU_USD": Decimal(80)}))
     shown = dict(zip(frame["Limit"], frame["Value"], strict=True))
-    assert len(frame) == len(ranged_fields()) + 1
+    assert len(frame) == len(limit_fields())
     assert shown["Spread"] == "XAU_USD 80, every other 3.5 pips"
     assert shown["Risk per trade"] == "0.5 % of equity"
-    assert shown["Stops by"] == "atr"
+    assert shown["Stops measured by"] == "atr"
 
 
 def test_configuration_shows_what_a_run_was_started_with() -> None:
@@ -127,21 +127,21 @@ names = st.sampled_from(["EUR_USD", "USD_JPY", "XAU_USD", "EUR_GBP"])
 @given(limit_values, st.dictionaries(names, limit_values))
 def test_limits_by_instrument_survive_the_editor(other: Decimal, named: dict[str, Decimal]) -> None:
     values = {ANY: other, **named}
-    table = tables.by_instrument(values, "Spread, pips")
-    assert tables.from_by_instrument(table) == (values, None)
+    table = tables.by_key(values, "Spread, pips")
+    assert tables.from_by_key(table) == (values, None)
 
 
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
         ([("EUR_USD", 3.0)], "a row for every other instrument is needed."),
-        ([("every other", 3.0), ("EUR_USD", None)], "a row needs both an instrument and a number."),
-        ([("every other", 3.0), (None, 2.0)], "a row needs both an instrument and a number."),
+        ([("every other", 3.0), ("EUR_USD", None)], "a row needs both an instrument and a value."),
+        ([("every other", 3.0), (None, 2.0)], "a row needs both an instrument and a value."),
         ([("every other", 3.0), ("EUR_USD", 1.0), ("EUR_USD", 2.0)], "EUR_USD is there twice."),
     ],
 )
 def test_a_bad_row_of_the_editor_is_named(rows: list[tuple[str | None, float | None]], problem: str) -> None:
-    table = tables.by_instrument({ANY: Decimal(1)}, "Spread, pips").iloc[:0]
+    table = tables.by_key({ANY: Decimal(1)}, "Spread, pips").iloc[:0]
     for row in rows:
         table.loc[len(table)] = row
-    assert tables.from_by_instrument(table)[1] == problem
+    assert tables.from_by_key(table)[1] == problem
