@@ -26,6 +26,7 @@ from engine.snapshot import BreakerView, Snapshot
 from engine.store import queries
 from pages.parts import (
     account,
+    alerts,
     arming,
     breakers,
     confirm,
@@ -81,6 +82,7 @@ def draw(snapshot: Snapshot, closed: Sequence[RoundTrip]) -> None:
         with right:
             _equity(snapshot)
         _decisions(snapshot)
+        alerts.draw(snapshot)
 
 
 def _notice(node: TradingNode, snapshot: Snapshot) -> None:

@@ -330,7 +330,10 @@ class TradingSession:
             if why := obstacle(desk, wanted):
                 desk.entries_denied += 1
                 self._dispatcher.deny(wanted.intent, wanted.risk_home, why)
+                name = wanted.intent.instrument
+                self._alarm.raise_("denied", name, f"A reversal in {name} did not enter behind its close: {why}.")
                 return
+        self._alarm.clear("denied", wanted.intent.instrument)
         desk.conduct.decided(wanted.intent)
         self._dispatcher.send(wanted.intent, wanted.risk_home)
         self._look_again()
