@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from engine.cli import main
 from engine.domain.command import UpdateRiskLimits
 from engine.domain.error import ConfigError
-from engine.domain.limits import ANY, RiskLimits, StopMode, limits_from_text
+from engine.domain.limit_changes import limits_from_text
+from engine.domain.limits import ANY, RiskLimits, StopMode
 from engine.domain.market import Bar, Quote
 from engine.domain.order import OrderIntent
 from tests.unit.session.faulty import FaultyRig, make_faulty

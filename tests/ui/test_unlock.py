@@ -38,10 +38,11 @@ from tests.ui.oanda import venue as venue
 WRONG = "This is not the code that stands on the terminal where the console was started."
 PRACTICE = SessionConfig(mode=Mode.PRACTICE, instruments=("EUR_USD",), model_id="sma-cross:2/5", speed=1.0)
 LIVE = replace(PRACTICE, mode=Mode.LIVE)
+OF_LIMITS = ("Name of the new profile", "Trading day begins")
 
 
 def asked(app: AppTest) -> list[str]:
-    return [item.label for item in app.text_input]
+    return [item.label for item in app.text_input if item.label not in OF_LIMITS]
 
 
 def in_practice(node: TradingNode) -> TradingNode:
