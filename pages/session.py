@@ -1,7 +1,7 @@
 """I am the session page: the form while nothing runs, else the running session with its answer, warm-up and stop.
 I may import node, the domain, snapshot and parts.
 I must not run engine code, query the database or hold anything about money in the browser's session.
-My tests are in tests/ui/test_session.py and tests/ui/test_practice.py.
+My tests are in tests/ui/test_session.py, tests/ui/test_practice.py and tests/ui/test_preflight.py.
 """
 
 import streamlit as st
@@ -11,7 +11,7 @@ from engine.domain.event import SessionState, TradingState
 from engine.domain.limits import RiskLimits
 from engine.node import TradingNode
 from engine.snapshot import Snapshot
-from pages.parts import account, confirm, frame, start_form, tables, unlock
+from pages.parts import account, confirm, frame, preflight, start_form, tables, unlock
 from pages.parts.formats import escaped
 
 
@@ -94,3 +94,6 @@ def _running(node: TradingNode, config: SessionConfig, limits: RiskLimits) -> No
     left, right = st.columns([2, 3])
     left.table(tables.configuration(config, account.held(config, node.settings)), border="horizontal", hide_index=True)
     right.table(tables.limits(limits), border="horizontal", hide_index=True)
+    if config.mode.sends_orders and (checks := node.snapshot.checks):
+        st.markdown("##### Checks before the start")
+        preflight.listed(checks, config.mode)

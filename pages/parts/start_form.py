@@ -19,7 +19,17 @@ from engine.domain.limits import limits_by_hand
 from engine.interlocks import check_arming
 from engine.node import TradingNode
 from engine.snapshot import Snapshot, Verdict
-from pages.parts import arming, confirm, limits_form, market_form, model_form, profile_picker, tables, unlock
+from pages.parts import (
+    arming,
+    confirm,
+    limits_form,
+    market_form,
+    model_form,
+    preflight,
+    profile_picker,
+    tables,
+    unlock,
+)
 from pages.parts.formats import escaped
 from pages.parts.limits_form import Limits
 from pages.parts.market_form import Market
@@ -81,6 +91,7 @@ def draw(node: TradingNode) -> None:
         _arm(draft, settings, by_hand)
     if market.mode.sends_orders:
         draft.new_books = _new_books()
+    preflight.form(node, market.mode, draft.config if not draft.problems else None, draft.arming)
     _start(node, draft)
 
 

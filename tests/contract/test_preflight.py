@@ -224,7 +224,9 @@ def other_program_s_file(house: House) -> None:
 
 
 def damaged_file(house: House) -> None:
+    """With a fresh backup, which would else fail as well."""
     house.recorded()
+    back_up(house.database, wall_ns())
     with closing(connect_readonly(house.database)) as conn:
         page = conn.execute("SELECT rootpage FROM sqlite_master WHERE name = 'transactions'").fetchone()[0]
         size = conn.execute("PRAGMA page_size").fetchone()[0]

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
@@ -106,8 +107,10 @@ class WebhookAlerter:
                 self._state = replace(self._state, dropped=self._state.dropped + 1)
             self._waiting.append(alert)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="alerts", daemon=True)
+                with suppress(RuntimeError):  # the machine has no thread to spare: the next alert tries again
+                    thread.start()
+                    self._thread = thread
             self._changed.notify()
 
     def deliver_now(self, text: str, patience_s: float = PATIENCE_S) -> str | None:

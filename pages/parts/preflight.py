@@ -1,0 +1,105 @@
+"""I am the preflight on the page: what was checked before a session, as a list of icons and words, and a button for it.
+I may import streamlit, wiring, the domain, node, unlock and formats.
+I must not run a check while a session trades, nor decide what may start.
+My tests are in tests/ui/test_preflight.py.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+import msgspec
+import streamlit as st
+
+from engine import wiring
+from engine.domain.check import Check
+from engine.domain.command import Arming, Mode, SessionConfig
+from engine.node import TradingNode
+from pages.parts import unlock
+from pages.parts.formats import escaped
+
+_FOUND = "session.preflight"
+LABELS = {
+    "halt": "HALT file",
+    "database": "Database and backup",
+    "disk": "Free disk",
+    "model": "Model",
+    "limits_by_hand": "Limits set by hand",
+    "practice_run": "Practice run of the model",
+    "server_options": "Console options",
+    "settings": "Settings",
+    "clock_skew": "Clock",
+    "token": "Token",
+    "account": "Account",
+    "account_type": "Account type",
+    "instruments": "Instruments",
+    "alert": "Test alert",
+}
+
+
+def form(node: TradingNode, mode: Mode, config: SessionConfig | None, arming: Arming | None) -> None:
+    """Draw the button that runs the checks for what is on the form, and what they found last."""
+    if not mode.sends_orders:
+        return
+    st.markdown("##### Checks before the start")
+    if not unlock.locks_start(node, mode) and _button(node, config):
+        _run(node, config, arming)
+    known: tuple[str, tuple[Check, ...]] | None = st.session_state.get(_FOUND)
+    if known is not None:
+        if known[0] != _name(config, arming):
+            st.caption("These were made for another choice than the one above.")
+        listed(known[1], mode)
+    elif node.snapshot.checks:
+        st.caption(f"Made before run {node.snapshot.run_id}.")
+        listed(node.snapshot.checks, mode)
+    else:
+        st.caption("Not run yet. A live session runs them by itself as it starts, and is refused by what blocks.")
+
+
+def listed(checks: Sequence[Check], mode: Mode) -> None:
+    """List checks with what was found, and say how many stand in the way."""
+    blocking = sum(check.blocks and not check.ok for check in checks)
+    if not blocking:
+        st.success("Nothing stands in the way.", icon=":material/check_circle:")
+    elif mode is Mode.LIVE:
+        st.error(f"{_count(blocking)} in the way of a live session.", icon=":material/block:")
+    else:
+        st.warning(f"{_count(blocking)} in the way; only mode live refuses to start.", icon=":material/warning:")
+    st.markdown("  \n".join(_line(check) for check in checks))
+
+
+def _button(node: TradingNode, config: SessionConfig | None) -> bool:
+    is_busy = node.snapshot.active or not node.wait_until_idle(0)
+    return st.button(
+        "Run checks",
+        key="session.preflight.run",
+        icon=":material/checklist:",
+        disabled=config is None or is_busy,
+        help="Asks OANDA, reads model and database, makes a backup that is due, and sends a test alert: some seconds.",
+    )
+
+
+def _run(node: TradingNode, config: SessionConfig | None, arming: Arming | None) -> None:
+    if config is None:
+        return
+    with st.spinner("Checking ..."):
+        found = wiring.preflight(config, node.settings, node.database_path, arming, node.changed_options)
+    st.session_state[_FOUND] = (_name(config, arming), found)
+
+
+def _name(config: SessionConfig | None, arming: Arming | None) -> str:
+    """Tell one choice from another without keeping it."""
+    limits = arming.limits_set if arming else ()
+    return sha256(msgspec.json.encode((config, limits))).hexdigest()
+
+
+def _count(number: int) -> str:
+    return "1 check stands" if number == 1 else f"{number} checks stand"
+
+
+def _line(check: Check) -> str:
+    label = LABELS.get(check.name, check.name)
+    found = escaped(check.found.rstrip("."))
+    if check.ok:
+        return f":green[:material/check_circle: ok] **{label}**: {found}"
+    colour, icon, word = ("red", "block", "blocks") if check.blocks else ("orange", "warning", "warning")
+    return f":{colour}[:material/{icon}: {word}] **{label}**: {found}; wanted: {escaped(check.wanted)}"
