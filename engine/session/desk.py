@@ -290,6 +290,11 @@ class Desk:
         return True
 
     @property
+    def day_pl_home(self) -> Decimal:
+        """What the trading day has made so far, open P/L included."""
+        return self.equity_home - self.day_start_home
+
+    @property
     def drawdown_pct(self) -> Decimal:
         """Fall from the session's highest equity, in percent of it."""
         return (self.peak_home - self.equity_home) / self.peak_home * HUNDRED if self.peak_home > 0 else ZERO

@@ -33,7 +33,6 @@ def take_snapshot(
     unpriced = desk.unpriced  # while there are some the session is DEGRADED and says so
     positions = tuple(_position(desk, name) for name in ledger.held if name not in unpriced)
     held = exposure(desk)
-    day_pl = desk.equity_home - desk.day_start_home
     return Snapshot(
         revision=revision,
         ts_ns=desk.now_ns,
@@ -58,8 +57,8 @@ def take_snapshot(
         balance_home=ledger.balance_home,
         equity_home=desk.equity_home,
         unrealized_pl_home=desk.equity_home - ledger.balance_home,
-        day_pl_home=day_pl,
-        day_pl_pct=day_pl / desk.day_start_home * HUNDRED if desk.day_start_home else ZERO,
+        day_pl_home=desk.day_pl_home,
+        day_pl_pct=desk.day_pl_home / desk.day_start_home * HUNDRED if desk.day_start_home else ZERO,
         drawdown_pct=desk.drawdown_pct,
         max_drawdown_pct=desk.max_drawdown_pct,
         margin_used_home=ZERO if unpriced else ledger.margin_used_home(quotes, desk.offered),
