@@ -15,7 +15,7 @@ import pandas as pd
 from streamlit import column_config as column
 
 from engine.domain.command import SessionConfig
-from engine.domain.limits import ANY, RiskLimits, ranged_fields
+from engine.domain.limits import ANY, RiskLimits, limit_fields
 from engine.ports import PredictorSpec
 from engine.snapshot import WarmupRow
 from engine.wiring import Recording
@@ -174,21 +174,21 @@ def limits(values: RiskLimits) -> pd.DataFrame:
     rows = [
         {
             "Limit": item.metadata["label"],
-            "Value": f"{limit_text(getattr(values, item.name))} {item.metadata['unit']}",
+            "Value": limit_text(getattr(values, item.name))
+            + (f" {item.metadata['unit']}" if "low" in item.metadata else ""),
             "Meaning": item.metadata["note"],
         }
-        for item in ranged_fields()
+        for item in limit_fields()
     ]
-    stop_mode = {"Limit": "Stops by", "Value": values.stop_mode.value, "Meaning": "How stops are measured."}
-    return pd.DataFrame([*rows, stop_mode], columns=["Limit", "Value", "Meaning"])
+    return pd.DataFrame(rows, columns=["Limit", "Value", "Meaning"])
 
 
-def limit_text(value: Decimal | int | Mapping[str, Decimal]) -> str:
-    """Write a limit in plain digits; one per instrument as "EUR_USD 3, every other 5"."""
+def limit_text(value: Decimal | int | str | Mapping[str, Decimal] | Mapping[str, str]) -> str:
+    """Write a limit in plain digits or in its words; one per instrument as "EUR_USD 3, every other 5"."""
     if isinstance(value, Mapping):
-        named = [f"{name} {plain(part)}" for name, part in value.items() if name != ANY]
-        return ", ".join([*named, f"{EVERY_OTHER} {plain(value[ANY])}"])
-    return plain(value)
+        named = [f"{name} {limit_text(part)}" for name, part in value.items() if name != ANY]
+        return ", ".join([*named, f"{EVERY_OTHER} {limit_text(value[ANY])}"])
+    return str(value) if isinstance(value, str) else plain(value)
 
 
 def plain(value: Decimal | int) -> str:
