@@ -14,6 +14,7 @@ from engine.domain.error import HaltTrading as HaltTradingNow
 from engine.domain.event import SessionState, TradingState
 from engine.domain.order import OrderIntent, OrderStatus
 from engine.node import HaltLatch
+from engine.risk.conduct import LastEntry
 from tests.unit.session.faulty import LOST_ANSWER, LOST_ORDER, NOT_SENT, FaultyRig, make_faulty
 from tests.unit.session.rig import LIMITS, bar
 
@@ -48,7 +49,7 @@ def test_the_intent_is_on_disk_before_the_broker_hears_of_it(tmp_path: Path) -> 
     found = []
     rig.broker.on_submit = lambda intent: found.append(seen_on_disk(rig.database, intent.client_order_id))
     rig.play()
-    assert found == [[("OrderInitialized", "INITIALIZED")]] * 3
+    assert found == [[("OrderInitialized", "INITIALIZED")]] * 5  # each turn is two orders
 
 
 def test_close_and_flatten_orders_are_on_disk_first_too(tmp_path: Path) -> None:
@@ -95,7 +96,11 @@ def test_the_latch_is_asked_between_the_commit_and_the_send(tmp_path: Path) -> N
     assert rig.broker.submitted == []
     assert rig.rows("SELECT status, detail FROM orders") == [("DENIED", "halt by the operator")]
     assert (rig.session.desk.orders.idle, rig.session.desk.orders.sent) == (True, 0)
-    assert rig.session.desk.last_entry_ns == {} and rig.session.desk.counts().orders == 0
+    assert rig.session.desk.conduct.last_entry("EUR_USD") is None
+    assert (
+        rig.session.desk.conduct.orders_last_minute(rig.session.desk.now_ns) == 0
+        and rig.session.desk.counts().orders == 0
+    )
 
 
 def test_an_order_that_was_not_sent_is_rejected_and_the_next_signal_may_enter(tmp_path: Path) -> None:
@@ -146,7 +151,7 @@ def test_a_late_fill_in_the_log_settles_an_unresolved_order(tmp_path: Path) -> N
     assert rig.rows("SELECT status FROM orders") == [("FILLED",)]
     rig.play()
     assert desk.ledger.balance_home == rig.broker.inner.account().balance_home
-    assert [one.units > 0 for one in rig.broker.submitted] == [True, False]
+    assert [one.units > 0 for one in rig.broker.submitted] == [True, False, False]
 
 
 def test_no_client_order_id_is_ever_sent_twice(tmp_path: Path) -> None:
@@ -154,11 +159,10 @@ def test_no_client_order_id_is_ever_sent_twice(tmp_path: Path) -> None:
     rig.broker.outcomes = {2: NOT_SENT, 4: LOST_ANSWER, 7: NOT_SENT}
     while rig.session.next_due_ns() is not None:
         rig.step()
-        if len(rig.broker.submitted) == 4 and rig.clock.now_ns() % (5 * 60 * 10**9) == 0:
-            rig.broker.log_end = None
+        rig.broker.log_end = None  # the answer was lost, the log is read at the next step
     ids = [one.client_order_id for one in rig.broker.submitted]
     assert len(ids) > 7 and len(set(ids)) == len(ids)
-    stored = [row[0] for row in rig.rows("SELECT client_order_id FROM orders")]
+    stored = [row[0] for row in rig.rows("SELECT client_order_id FROM orders WHERE status != 'DENIED'")]
     assert sorted(stored) == sorted(ids)
     assert all(one == f"1-EUR_USD-{one.split('-')[2]}-{one.split('-')[3]}" for one in ids)
 
@@ -299,11 +303,11 @@ def test_a_halt_that_comes_within_the_step_stops_exits_and_closes_too(tmp_path: 
 def test_only_entries_start_the_order_interval(tmp_path: Path) -> None:
     rig = make_faulty(tmp_path, [quiet()], {8: 1})
     until_sent(rig)
-    entered = dict(rig.session.desk.last_entry_ns)
-    assert entered == {"EUR_USD": rig.clock.now_ns()}
+    entered = rig.session.desk.conduct.last_entry("EUR_USD")
+    assert entered == LastEntry(ts_ns=rig.clock.now_ns(), side=1, in_a_row=1)
     rig.step(ClosePosition(command_id="c", instrument="EUR_USD"))
     assert len(rig.broker.submitted) == 2
-    assert rig.session.desk.last_entry_ns == entered
+    assert rig.session.desk.conduct.last_entry("EUR_USD") == entered
 
 
 def test_flatten_closes_what_is_held_even_when_another_order_was_lost(tmp_path: Path) -> None:
