@@ -29,12 +29,13 @@ from engine.domain.event import (
     WarmedUp,
 )
 from engine.domain.instrument import Instrument
+from engine.domain.limit_changes import loosened
 from engine.domain.market import NS_PER_S, Bar, Quote
 from engine.domain.window import BarWindow
 from engine.ports import Broker, Clock, Journal, KillSwitch, MarketData, Opening, Past, Predictor
 from engine.risk.price_rules import FUTURE_S_MAX
 from engine.session.audit import Auditor
-from engine.session.commands import CommandDesk
+from engine.session.commands import CommandDesk, no_loosening
 from engine.session.decide import Wanted, decide, obstacle, pass_over
 from engine.session.desk import BARS_SHOWN, Desk
 from engine.session.dispatch import Dispatcher, record_trip
@@ -242,11 +243,21 @@ class TradingSession:
         """Take the books up where the past left them, or begin new ones; returns orders of unknown outcome."""
         desk, past = self._desk, self._parts.past
         if past is not None:
-            return rebuild(desk, past)
+            unfinished = rebuild(desk, past)
+            self._refuse_looser_limits()
+            return unfinished
         desk.ledger.begin(opening.balance_home, opening.last_transaction_id)
         for trade in opening.trades:
             desk.ledger.find(trade, opening.orders)
         return ()
+
+    def _refuse_looser_limits(self) -> None:
+        """A new session is no way around limits that a lost day has locked."""
+        desk = self._desk
+        if desk.limits_before is None or desk.now_ns >= desk.no_loosening_until_ns:
+            return
+        if looser := loosened(desk.limits_before, desk.limits):
+            raise ConfigError(f"{no_loosening(', '.join(looser), desk.no_loosening_until_ns)}.")
 
     def _started(self, opening: Opening) -> SessionStarted:
         parts, desk = self._parts, self._desk
