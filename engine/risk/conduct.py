@@ -72,7 +72,8 @@ class Conduct:
     def _closed(self, fill: Fill, part: TradeClosed, trade: Trade | None) -> None:
         result_home = part.realized_pl_home + part.financing_home
         if trade is not None:
-            result_home += trade.realized_pl_home
+            # what its earlier parts brought and its nights cost is of the same trade
+            result_home += trade.realized_pl_home + trade.financing_home
             self._held_ns.append(fill.ts_ns - trade.opened_ns)
         if result_home < 0:
             self.losses_in_row += 1

@@ -1,7 +1,7 @@
 """I am the rules about when and how often: trading state, hours, intervals, rates, repeats and unfinished orders.
 I may import the domain, and the view of my own room.
 I must not read a clock or remember anything; all I need is in the view.
-My tests are in tests/unit/risk/test_rules.py: a table per rule, just under, at and over the limit.
+My tests are in tests/unit/risk/test_order_rules.py: a table per rule, just under, at and over the limit.
 """
 
 from decimal import Decimal

@@ -1,7 +1,7 @@
 """I am the rules about prices: the quote, its spread and age, how wild the market is, the stop and what it may earn.
 I may import the domain, and the view of my own room.
 I must not read a clock or remember anything; all I need is in the view.
-My tests are in tests/unit/risk/test_rules.py: a table per rule, just under, at and over the limit.
+My tests are in tests/unit/risk/test_price_rules.py: a table per rule, just under, at and over the limit.
 """
 
 from decimal import Decimal

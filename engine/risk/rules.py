@@ -1,7 +1,7 @@
 """I am the pre-trade rules: the list of them in the order in which they run, and the judgement of one intent.
 I may import the domain, and the rules of my own room.
 I must not read a clock or remember anything; all I need is in the view.
-My tests are in tests/unit/risk/test_rules.py: a table per rule, just under, at and over the limit.
+My tests are in tests/unit/risk/test_rules.py.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """I am the rules about size: what an entry risks, and what all positions and unfinished orders add up to after it.
 I may import the domain, and the view and exposure of my own room.
 I must not forget an unfinished order: each counts as if it were filled to our disadvantage.
-My tests are in tests/unit/risk/test_rules.py: a table per rule, just under, at and over the limit.
+My tests are in tests/unit/risk/test_size_rules.py: a table per rule, just under, at and over the limit.
 """
 
 from decimal import Decimal

@@ -16,6 +16,7 @@ WIDE = {ANY: Decimal(100_000_000)}
 PIPS = RiskLimits(
     risk_per_trade_pct=Decimal(1),
     position_units_max=WIDE,
+    position_pct_max={ANY: Decimal(3_000)},
     slippage_pips_max=Decimal(2),
     stop_mode=StopMode.PIPS,
     stop_loss_pips=Decimal(20),
@@ -52,6 +53,7 @@ def test_buy_enters_at_the_ask_with_its_stop_below_and_target_above() -> None:
         price_bound=Decimal("1.10030"),
         stop_distance=Decimal("0.00200"),
         risk_home=Decimal(100),
+        loss_per_unit_home=Decimal("0.002"),
     )
 
 
@@ -63,6 +65,7 @@ def test_sell_enters_at_the_bid_with_its_stop_above_and_target_below() -> None:
         price_bound=Decimal("1.09980"),
         stop_distance=Decimal("0.00200"),
         risk_home=Decimal(100),
+        loss_per_unit_home=Decimal("0.002"),
     )
 
 
@@ -137,6 +140,24 @@ def test_size_is_cut_to_the_position_cap_and_to_the_brokers_maximum(cap: str, br
     sized = plan(-1, limits, spec=instrument(units_max=broker))
     assert sized.units == -units
     assert sized.risk_home == units * Decimal("0.002")
+
+
+@pytest.mark.parametrize(
+    ("share", "units"), [("500", 45_452), ("550", 49_997), ("550.025", 50_000), ("551", 50_000), ("1", 90)]
+)
+@pytest.mark.parametrize("direction", [1, -1])
+def test_size_is_cut_to_the_value_that_a_position_may_have(direction: int, share: str, units: int) -> None:
+    """At a middle price of 1.10005, 500 % of 10,000 are 45,452.5 units; the risk alone asks for 50,000."""
+    limits = dataclasses.replace(PIPS, position_pct_max={ANY: Decimal(1), "EUR_USD": Decimal(share)})
+    sized = plan(direction, limits)
+    assert sized.units == direction * units
+    assert sized.risk_home == units * Decimal("0.002")
+
+
+def test_value_of_a_position_is_counted_at_home() -> None:
+    """A dollar in yen is worth 150.005 x 0.0066 = 0.990033 at home: 500 % of 10,000 are 50,503.3 units."""
+    limits = dataclasses.replace(PIPS, position_pct_max={ANY: Decimal(500)})
+    assert plan(1, limits, quote("150.000", "150.010", "USD_JPY", home_rate="0.0066"), USD_JPY).units == 50_503
 
 
 def test_fractional_units() -> None:

@@ -61,6 +61,7 @@ def cases(draw: st.DrawFn) -> Case:
     limits = RiskLimits(
         risk_per_trade_pct=draw(steps(1, 500, "0.01")),
         position_units_max={ANY: draw(st.sampled_from([Decimal(0), Decimal("99.5"), Decimal(10**5), Decimal(10**8)]))},
+        position_pct_max={ANY: draw(st.sampled_from([Decimal(1), Decimal(500), Decimal(3_000)]))},
         slippage_pips_max=draw(steps(0, 500, "0.013")),
         stop_mode=draw(st.sampled_from(list(StopMode))),
         stop_loss_pips=draw(steps(100, 9_000, "0.013")),
@@ -75,6 +76,11 @@ def cases(draw: st.DrawFn) -> Case:
         equity=draw(steps(-1_000, 5_000_000, "0.0317")),
         bars=ranging(15, str(draw(steps(0, 300, "0.000017")))),
     )
+
+
+def value(case: Case, units: Decimal) -> Decimal:
+    """What so many units are worth at home, at the middle price."""
+    return units * (case.now.bid + case.now.ask) / 2 * case.now.home_rate
 
 
 def on_grid(spec: Instrument, price: Decimal) -> bool:
@@ -104,6 +110,8 @@ def test_size_is_a_whole_number_of_steps_within_every_cap_or_nothing(case: Case,
     assert units % case.spec.units_step == 0
     assert units == 0 or units >= case.spec.units_min
     assert units <= min(case.limits.units_cap(case.spec.name), case.spec.units_max)
+    share = Fraction(case.equity) * Fraction(case.limits.value_cap_pct(case.spec.name)) / 100
+    assert units == 0 or Fraction(value(case, units)) <= share * (1 + Fraction(1, 10**25))
 
 
 @given(case=cases(), direction=SIDES)
@@ -114,6 +122,7 @@ def test_size_is_the_largest_that_the_budget_and_caps_allow(case: Case, directio
     assert (
         more > case.limits.units_cap(case.spec.name)
         or more > case.spec.units_max
+        or value(case, more) > case.equity * case.limits.value_cap_pct(case.spec.name) / 100
         or more * sized.stop_distance * case.now.home_rate > case.equity * case.limits.risk_per_trade_pct / 100
     )
 

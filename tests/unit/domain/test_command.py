@@ -13,8 +13,10 @@ from engine.domain.command import (
     Command,
     Mode,
     SessionConfig,
+    SetNews,
     StartSession,
     StopSession,
+    TryOrder,
     UpdateRiskLimits,
 )
 from engine.domain.error import ConfigError
@@ -27,6 +29,8 @@ NEEDS: dict[Any, dict[str, Any]] = {
     ClosePosition: {"instrument": "EUR_USD"},
     UpdateRiskLimits: {"limits": RiskLimits()},
     AcknowledgeBreaker: {"breaker": "daily_loss", "reason": "looked at it"},
+    SetNews: {"news": ()},
+    TryOrder: {"instrument": "EUR_USD", "direction": 1},
 }
 
 

@@ -87,13 +87,19 @@ def test_plain_writes_digits_without_exponent(value: str, text: str) -> None:
     assert tables.plain(Decimal(value)) == text
 
 
-def test_limits_table_has_every_limit_and_the_stop_mode() -> None:
-    frame = tables.limits(RiskLimits(spread_pips_max={ANY: Decimal("3.5"), "XAU_USD": Decimal(80)}))
+def test_limits_table_has_every_limit_also_those_that_are_words() -> None:
+    hours = {ANY: "always", "EUR_USD": "Mon-Fri 07:00-20:00 Europe/London"}
+    frame = tables.limits(
+        RiskLimits(spread_pips_max={ANY: Decimal("3.5"), "XAU_USD": Decimal(80)}, trading_windows=hours)
+    )
     shown = dict(zip(frame["Limit"], frame["Value"], strict=True))
     assert len(frame) == len(limit_fields())
+    assert list(frame["Limit"]) == [item.metadata["label"] for item in limit_fields()]
     assert shown["Spread"] == "XAU_USD 80, every other 3.5 pips"
     assert shown["Risk per trade"] == "0.5 % of equity"
     assert shown["Stops measured by"] == "atr"
+    assert shown["Trading windows"] == "EUR_USD Mon-Fri 07:00-20:00 Europe/London, every other always"
+    assert shown["Trading day begins"] == "17:00 America/New_York"
 
 
 def test_configuration_shows_what_a_run_was_started_with() -> None:

@@ -1,5 +1,6 @@
 """Breakers trip at their limit, once, and stay tripped until a person releases them."""
 
+import dataclasses
 from decimal import Decimal
 
 import pytest
@@ -8,7 +9,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from engine.domain.limits import RiskLimits
-from engine.risk.breakers import DEFAULT_BREAKERS, AccountView, BreakerPanel, DailyLoss, SessionDrawdown, Trip
+from engine.risk.breakers import (
+    DEFAULT_BREAKERS,
+    AccountView,
+    BreakerPanel,
+    DailyLoss,
+    Reading,
+    SessionDrawdown,
+    Trip,
+    lock_name,
+)
 
 LIMITS = RiskLimits(daily_loss_pct_max=Decimal(3), drawdown_pct_max=Decimal(10))
 CALM = AccountView(
@@ -64,14 +74,14 @@ def test_drawdown_trips_at_its_share_of_the_highest_equity(equity: str, peak: st
 
 def test_reading_tells_value_and_limit() -> None:
     loss = DailyLoss().read(account("9850"))
-    assert (loss.value_pct, loss.limit_pct) == (Decimal("1.5"), 3)
+    assert (loss.measured, loss.most, loss.value, loss.limit, loss.used_pct) == (Decimal("1.5"), 3, "1.50 %", "3 %", 50)
     fall = SessionDrawdown().read(account("9850", peak="19700"))
-    assert (fall.value_pct, fall.limit_pct) == (50, 10)
+    assert (fall.measured, fall.most, fall.used_pct) == (50, 10, 500)
 
 
 def test_gain_reads_as_zero_and_not_as_a_negative_loss() -> None:
-    assert DailyLoss().read(account("11000")).value_pct == 0
-    assert SessionDrawdown().read(account("11000")).value_pct == 0
+    assert DailyLoss().read(account("11000")).measured == 0
+    assert SessionDrawdown().read(account("11000")).measured == 0
 
 
 def test_limit_of_a_hundred_percent_trips_when_nothing_is_left() -> None:
@@ -86,8 +96,118 @@ def test_account_without_equity_is_never_calm(start: str) -> None:
     assert BreakerPanel().update(account("-5000", day_start=start, peak=start)) != ()
 
 
-def test_default_panel_watches_daily_loss_and_drawdown() -> None:
-    assert [breaker.name for breaker in DEFAULT_BREAKERS] == ["daily_loss", "drawdown"]
+def test_default_panel_watches_these_and_releases_the_daily_ones_at_a_new_day() -> None:
+    assert [(breaker.name, breaker.daily) for breaker in DEFAULT_BREAKERS] == [
+        ("daily_loss", True),
+        ("drawdown", False),
+        ("loss_streak", True),
+        ("model_faults", False),
+        ("data_age", False),
+        ("broker_errors", False),
+    ]
+
+
+COUNTING = [
+    # breaker, its limit and value, just under, at and over it, and how a person reads the last two
+    ("loss_streak", "loss_streak_max", 4, "losses_in_row", 3, 4, 5, "4 trades"),
+    ("model_faults", "model_faults_max", 2, "model_faults", 1, 2, 3, "2 faults"),
+    ("broker_errors", "broker_errors_max", 5, "errors", 4, 5, 6, "5 errors"),
+    ("data_age", "data_age_s_max", Decimal(60), "data_age_s", "59.999", "60", "60.001", "60 s"),
+]
+
+
+@pytest.mark.parametrize(("breaker", "limit", "most", "field", "under", "at", "over", "text"), COUNTING)
+def test_counting_breaker_trips_at_its_limit_and_stays_tripped(
+    breaker: str, limit: str, most: object, field: str, under: object, at: object, over: object, text: str
+) -> None:
+    limits = dataclasses.replace(LIMITS, **{limit: most})
+
+    def moment(value: object) -> AccountView:
+        given = Decimal(value) if isinstance(value, str) else value
+        return replace(CALM, limits=limits, **{field: given})
+
+    for value, tripped in ((0, False), (under, False), (at, True), (over, True)):
+        panel = BreakerPanel()
+        trips = panel.update(moment(value))
+        assert [trip.breaker for trip in trips] == [breaker] * tripped
+        assert panel.tripped is tripped
+        if value == at:
+            assert (trips[0].value, trips[0].limit, trips[0].cause) == (text, text, f"{text} reached {text}")
+            assert panel.update(moment(over)) == () == panel.update(moment(0)) == panel.update(CALM)
+            assert [trip.breaker for trip in panel.trips] == [breaker]
+            assert panel.release(breaker) and not panel.tripped
+
+
+def test_streak_limit_of_zero_is_off() -> None:
+    off = replace(CALM, losses_in_row=1_000)
+    assert BreakerPanel().update(off) == ()
+    (reading,) = (breaker.read(off) for breaker in DEFAULT_BREAKERS if breaker.name == "loss_streak")
+    assert (reading.over, reading.limit, reading.used_pct, reading.value) == (False, "off", 0, "1000 trades")
+
+
+def test_data_of_a_closed_market_has_no_age() -> None:
+    assert BreakerPanel().update(replace(CALM, data_age_s=None)) == ()
+
+
+figures = st.integers(-300_000, 2_000_000).map(lambda cents: Decimal(cents) / 100)
+
+
+@given(
+    moment=st.builds(
+        AccountView,
+        ts_ns=st.just(7),
+        equity_home=figures,
+        day_start_home=figures,
+        peak_home=figures,
+        limits=st.builds(
+            RiskLimits,
+            daily_loss_pct_max=st.sampled_from([Decimal("0.1"), Decimal(3), Decimal(100)]),
+            drawdown_pct_max=st.sampled_from([Decimal("0.1"), Decimal(10), Decimal(100)]),
+            loss_streak_max=st.integers(0, 4),
+            model_faults_max=st.integers(1, 4),
+            data_age_s_max=st.sampled_from([Decimal(5), Decimal(300)]),
+            broker_errors_max=st.integers(1, 4),
+        ),
+        losses_in_row=st.integers(0, 5),
+        model_faults=st.integers(0, 5),
+        errors=st.integers(0, 5),
+        data_age_s=st.none() | st.sampled_from([Decimal(0), Decimal("0.001"), Decimal(5), Decimal(300), Decimal(400)]),
+    )
+)
+def test_calm_never_hides_a_reading_that_is_over(moment: AccountView) -> None:
+    over = [breaker.name for breaker in DEFAULT_BREAKERS if breaker.read(moment).over]
+    assert [breaker.name for breaker in DEFAULT_BREAKERS if breaker.calm(moment) and breaker.name in over] == []
+    assert [trip.breaker for trip in BreakerPanel().update(moment)] == over
+
+
+def test_lock_of_one_instrument_stops_no_other_and_is_released_by_its_name() -> None:
+    panel = BreakerPanel()
+    lock = Trip(
+        breaker=lock_name("EUR_USD"), ts_ns=1, value="30 entries long in a row", limit="30", cause="x",
+        instrument="EUR_USD",
+    )  # fmt: skip
+    assert lock.breaker == "repeated_entries EUR_USD"
+    assert panel.latch(lock) and not panel.tripped and panel.trips == (lock,)
+    assert panel.daily_trips == () and not panel.is_daily(lock.breaker)
+    panel.update(account("9600"))
+    assert panel.tripped and panel.release("daily_loss") and not panel.tripped
+    assert panel.trip_of("repeated_entries USD_JPY") is None and panel.trip_of(lock.breaker) is lock
+    assert panel.release(lock.breaker)
+
+
+def test_only_daily_trips_end_with_the_day() -> None:
+    panel = BreakerPanel()
+    limits = dataclasses.replace(LIMITS, loss_streak_max=2)
+    panel.update(replace(account("8000"), limits=limits, losses_in_row=2, errors=99, model_faults=9))
+    assert [trip.breaker for trip in panel.trips] == [
+        "daily_loss", "drawdown", "loss_streak", "model_faults", "broker_errors",
+    ]  # fmt: skip
+    assert [trip.breaker for trip in panel.daily_trips] == ["daily_loss", "loss_streak"]
+
+
+@pytest.mark.parametrize(("measured", "over"), [("2.99", False), ("3", True), ("3.01", True)])
+def test_reading_is_over_at_its_limit(measured: str, over: bool) -> None:
+    assert Reading(measured=Decimal(measured), most=Decimal(3), unit="%").over is over
 
 
 def test_trip_is_reported_once_with_its_moment_and_reading() -> None:
@@ -168,6 +288,6 @@ def test_breakers_latch_exactly_from_the_first_moment_over_the_limit(path: list[
 def test_view_reading_and_trip_are_frozen() -> None:
     panel = BreakerPanel()
     (trip,) = panel.update(account("9600"))
-    for value, name in ((CALM, "equity_home"), (trip, "breaker"), (DailyLoss().read(CALM), "value_pct")):
+    for value, name in ((CALM, "equity_home"), (trip, "breaker"), (DailyLoss().read(CALM), "measured")):
         with pytest.raises(AttributeError):
             setattr(value, name, Decimal(0))

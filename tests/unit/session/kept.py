@@ -73,6 +73,8 @@ class House:
         limits: RiskLimits = LIMITS,
         also: Sequence[str] = (),
         clock: Callable[[int], Clock] = lambda start_ns: PacedClock(start_ns, None),
+        model: Script | None = None,
+        speed: float = 1.0,
     ) -> None:
         self.folder = folder
         self.names = tuple(one[0].instrument for one in bars if one[0].instrument not in also)
@@ -84,7 +86,8 @@ class House:
         self.broker = KeptBroker(inner)
         self.clock = clock(self.source.start_ns)
         self.latch = HaltLatch(folder / "HALT")
-        self.model = Script(signals)
+        self.model = model or Script(signals)
+        self.speed = speed
         self.limits = limits
         self.store: JournalStore
         self.session: TradingSession
@@ -97,7 +100,7 @@ class House:
         past = None if new_books else self.store.past(ACCOUNT)
         self.market = FaultyMarketData(SimMarketData(source=self.source, broker=self.broker.inner))
         config = SessionConfig(
-            mode=Mode.PRACTICE, instruments=self.names, model_id="script", speed=1.0, limits=self.limits
+            mode=Mode.PRACTICE, instruments=self.names, model_id="script", speed=self.speed, limits=self.limits
         )
         self.session = TradingSession(
             SessionParts(

@@ -97,7 +97,8 @@ def test_flatten_that_cannot_close_says_not_flat_and_tries_again(tmp_path: Path)
         for i in range(20)
     ]
     minute = (shift // (60 * 10**9)) + 8
-    rig = make_rig(tmp_path, [bars], {minute: 1})
+    limits = dataclasses.replace(LIMITS, weekend_cutoff_min=0, rollover_blackout_min=0)
+    rig = make_rig(tmp_path, [bars], {minute: 1}, limits=limits)
     while rig.clock.now_ns() < friday_close_ns + 12 * 60 * 10**9:
         rig.step()
     assert rig.session.desk.ledger.held == ("EUR_USD",)

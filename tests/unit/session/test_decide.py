@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from engine.domain.decision import Action, Prediction, PredictionFault
 from engine.domain.event import SessionState
 from engine.domain.market import Bar
-from engine.domain.order import OrderReason, OrderStatus, client_order_id
-from engine.session.decide import decide, exit_intent, risk_view
+from engine.domain.order import OrderReason, client_order_id
+from engine.session.decide import decide, exit_intent
 from engine.session.desk import Desk
-from tests.unit.made import fill, intent
+from tests.unit.made import intent
 from tests.unit.session.rig import LIMITS, PIP, Rig, bar, make_rig
 
 START = Decimal("1.10000")
@@ -221,39 +221,6 @@ def test_an_exit_names_its_instrument_time_and_reason(long: Rig) -> None:
     made = exit_intent(desk, "EUR_USD", Decimal(-5), OrderReason.FLATTEN, 77)
     assert made.client_order_id.startswith(f"{desk.run_id}-EUR_USD-77-")
     assert (made.units, made.reason, made.reduce_only, made.created_ns) == (-5, OrderReason.FLATTEN, True, desk.now_ns)
-
-
-def test_the_view_counts_others_and_the_instruments_own_reservation_apart(tmp_path: Path) -> None:
-    names = ("EUR_USD", "GBP_USD", "AUD_USD")
-    rig = make_rig(tmp_path, [[bar(i, START, instrument=name) for i in range(20)] for name in names], {})
-    rig.step()
-    desk = rig.session.desk
-    desk.orders.initialize(replace(intent(-300, "a"), instrument="GBP_USD"))
-    desk.orders.initialize(intent(200, "b"))
-    view = risk_view(desk, "EUR_USD", Decimal(7))
-    assert (view.reserved_units, view.exposure_others_home, view.positions_others) == (200, 300 * START, 1)
-    assert (view.risk_home, view.position_units, view.last_entry_ns) == (7, 0, None)
-    assert risk_view(desk, "GBP_USD", Decimal(7)).exposure_others_home == 200 * START
-
-
-def test_a_partly_filled_order_elsewhere_counts_with_what_is_left(tmp_path: Path) -> None:
-    names = ("EUR_USD", "GBP_USD")
-    rig = make_rig(tmp_path, [[bar(i, START, instrument=name) for i in range(20)] for name in names], {})
-    rig.step()
-    desk = rig.session.desk
-    desk.orders.initialize(replace(intent(-300, "a"), instrument="GBP_USD"))
-    desk.orders.move("a", OrderStatus.SUBMITTED, desk.now_ns)
-    desk.orders.apply(fill(9, "-100", "0", name="GBP_USD", client_order_id="a"))
-    assert risk_view(desk, "EUR_USD", Decimal(7)).exposure_others_home == 200 * START
-
-
-def test_the_view_of_a_held_instrument_leaves_its_own_size_to_the_rule(long: Rig) -> None:
-    desk = long.session.desk
-    desk.equity_home = Decimal(77)
-    view = risk_view(desk, "EUR_USD", Decimal(7))
-    assert (view.exposure_others_home, view.positions_others, view.equity_home) == (0, 0, 77)
-    assert view.position_units == desk.ledger.units("EUR_USD") > 0
-    assert view.last_entry_ns == desk.last_entry_ns["EUR_USD"]
 
 
 @pytest.mark.parametrize(("prediction", "sign"), [(BUY, 1), (SELL, -1)])

@@ -14,6 +14,7 @@ from engine.domain.error import HaltTrading as HaltTradingNow
 from engine.domain.event import SessionState, TradingState
 from engine.domain.order import OrderIntent, OrderStatus
 from engine.node import HaltLatch
+from engine.risk.conduct import LastEntry
 from tests.unit.session.faulty import LOST_ANSWER, LOST_ORDER, NOT_SENT, FaultyRig, make_faulty
 from tests.unit.session.rig import LIMITS, bar
 
@@ -95,7 +96,11 @@ def test_the_latch_is_asked_between_the_commit_and_the_send(tmp_path: Path) -> N
     assert rig.broker.submitted == []
     assert rig.rows("SELECT status, detail FROM orders") == [("DENIED", "halt by the operator")]
     assert (rig.session.desk.orders.idle, rig.session.desk.orders.sent) == (True, 0)
-    assert rig.session.desk.last_entry_ns == {} and rig.session.desk.counts().orders == 0
+    assert rig.session.desk.conduct.last_entry("EUR_USD") is None
+    assert (
+        rig.session.desk.conduct.orders_last_minute(rig.session.desk.now_ns) == 0
+        and rig.session.desk.counts().orders == 0
+    )
 
 
 def test_an_order_that_was_not_sent_is_rejected_and_the_next_signal_may_enter(tmp_path: Path) -> None:
@@ -298,11 +303,11 @@ def test_a_halt_that_comes_within_the_step_stops_exits_and_closes_too(tmp_path: 
 def test_only_entries_start_the_order_interval(tmp_path: Path) -> None:
     rig = make_faulty(tmp_path, [quiet()], {8: 1})
     until_sent(rig)
-    entered = dict(rig.session.desk.last_entry_ns)
-    assert entered == {"EUR_USD": rig.clock.now_ns()}
+    entered = rig.session.desk.conduct.last_entry("EUR_USD")
+    assert entered == LastEntry(ts_ns=rig.clock.now_ns(), side=1, in_a_row=1)
     rig.step(ClosePosition(command_id="c", instrument="EUR_USD"))
     assert len(rig.broker.submitted) == 2
-    assert rig.session.desk.last_entry_ns == entered
+    assert rig.session.desk.conduct.last_entry("EUR_USD") == entered
 
 
 def test_flatten_closes_what_is_held_even_when_another_order_was_lost(tmp_path: Path) -> None:

@@ -42,6 +42,10 @@ def test_loss_booked_by_an_exit_trips_the_breaker_before_the_next_entry(tmp_path
     limits = RiskLimits(
         risk_per_trade_pct=Decimal(5),
         exposure_pct_max=Decimal(3_000),
+        exposure_net_pct_max=Decimal(3_000),
+        margin_pct_max=Decimal(100),
+        currency_pct_max={ANY: Decimal(3_000)},
+        position_pct_max={ANY: Decimal(3_000)},
         position_units_max={ANY: Decimal(10**8)},
         order_interval_s_min=Decimal(120),
         stop_mode=StopMode.PIPS,
@@ -82,6 +86,10 @@ def test_stop_that_is_hit_at_its_price_costs_no_more_than_the_risk_per_trade(tmp
     limits = RiskLimits(
         risk_per_trade_pct=Decimal(1),
         exposure_pct_max=Decimal(3_000),
+        exposure_net_pct_max=Decimal(3_000),
+        margin_pct_max=Decimal(100),
+        currency_pct_max={ANY: Decimal(3_000)},
+        position_pct_max={ANY: Decimal(3_000)},
         position_units_max={ANY: Decimal(10**8)},
         stop_mode=StopMode.PIPS,
         stop_loss_pips=Decimal(20),

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.adapters.sim.instruments import CATALOGUE
-from engine.domain.command import FlattenAll, ResumeTrading, SessionConfig, StopSession, UpdateRiskLimits
+from engine.domain.command import LOOSEN, FlattenAll, ResumeTrading, SessionConfig, StopSession, UpdateRiskLimits
 from engine.domain.error import HaltTrading
 from engine.domain.event import SessionState
 from engine.domain.limits import RiskLimits
@@ -144,12 +144,19 @@ def test_trades_that_share_a_stop_show_it() -> None:
 
 def test_profit_of_the_day_is_not_changed_by_releasing_a_breaker() -> None:
     desk = desk_at("2025-01-06T10:00", "1000")
-    desk.quotes["EUR_USD"] = quote("1.00", "1.00")
+    desk.quotes["EUR_USD"] = quote("1.00", "1.00", ts_ns=desk.now_ns)
     desk.mark()
     desk.reanchor("daily_loss")
     snapshot = take_snapshot(desk, (), revision=1, published_ns=0)
     assert (snapshot.day_pl_home, snapshot.day_pl_pct) == (-100, -1)
-    assert [breaker.value for breaker in snapshot.breakers] == ["0.00 %", "1.00 %"]
+    assert [breaker.value for breaker in snapshot.breakers] == [
+        "0.00 %",
+        "1.00 %",
+        "0 trades",
+        "0 faults",
+        "0 s",
+        "0 errors",
+    ]
 
 
 def test_a_flatten_is_tried_again_every_five_seconds_and_at_once_when_asked_again(tmp_path: Path) -> None:
@@ -185,7 +192,7 @@ def test_new_limits_are_on_record_and_outdate_every_page_drawn_before(tmp_path: 
     rig.command(UpdateRiskLimits(command_id="v", limits=LIMITS, expected_revision=seen))
     assert not rig.session.desk.verdicts[-1].accepted
     assert rig.session.snapshot(2, 0).limits == tighter
-    rig.command(UpdateRiskLimits(command_id="w", limits=LIMITS, expected_revision=2))
+    rig.command(UpdateRiskLimits(command_id="w", limits=LIMITS, expected_revision=2, confirmation=LOOSEN))
     assert rig.session.desk.verdicts[-1].accepted and rig.session.snapshot(3, 0).limits == LIMITS
     changed = rig.rows(
         "SELECT json_extract(payload, '$.limits.positions_max') FROM events WHERE kind = 'LimitsChanged' ORDER BY seq"
@@ -221,7 +228,7 @@ def test_a_released_drawdown_breaker_follows_equity_up_again() -> None:
         desk.mark()
         if bid == "1.00":
             desk.reanchor("drawdown")
-        readings.append(desk.panel.breakers[1].read(desk.account_view()).value_pct)
+        readings.append(desk.panel.breakers[1].read(desk.account_view()).measured)
     assert readings == [0, 0, 50 / (CAPITAL + 100) * 100]
 
 

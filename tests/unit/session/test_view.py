@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from engine.domain.command import AcknowledgeBreaker, FlattenAll, HaltTrading, PauseEntries
 from engine.domain.event import SessionState, TradingState
 from engine.domain.market import NS_PER_S
-from engine.risk.breakers import Trip
+from engine.risk.breakers import DEFAULT_BREAKERS, Trip
 from engine.session.view import take_snapshot
 from tests.unit.session.faulty import LOST_ORDER, make_faulty
 from tests.unit.session.rig import LIMITS, PIP, Rig, bar, make_rig
@@ -106,24 +106,26 @@ def test_a_tripped_breaker_tells_when_and_why_and_an_untripped_one_how_far(tmp_p
     rig = make_rig(tmp_path, [falling], {8: 1}, limits=limits)
     while not rig.session.desk.panel.trips:
         rig.step()
-    daily, drawdown = rig.session.snapshot(1, 0).breakers
+    daily, drawdown, *others = rig.session.snapshot(1, 0).breakers
+    assert [breaker.name for breaker in others] == ["loss_streak", "model_faults", "data_age", "broker_errors"]
     assert (daily.name, daily.tripped_ns, daily.cause) == ("daily_loss", None, "")
     assert (drawdown.name, drawdown.tripped_ns) == ("drawdown", rig.clock.now_ns())
     assert drawdown.limit == "0.3 %" and drawdown.cause == f"{drawdown.value} reached 0.3 %"
     assert daily.used_pct == pytest.approx(float(daily.value.split()[0]) / 3 * 100, rel=0.02)
     rig.command(AcknowledgeBreaker(command_id="a", breaker="drawdown", reason="looked"))
-    assert [breaker.tripped_ns for breaker in rig.session.snapshot(2, 0).breakers] == [None, None]
+    assert [breaker.tripped_ns for breaker in rig.session.snapshot(2, 0).breakers] == [None] * 6
 
 
 def test_what_was_latched_without_a_measure_is_shown_behind_the_breakers_that_have_one(rig: Rig) -> None:
     trip = Trip(breaker="late_fill", ts_ns=5, value="order a", limit="none", cause="order a was filled late")
     rig.session.desk.panel.latch(trip)
-    daily, drawdown, late = rig.session.snapshot(1, 0).breakers
-    assert (daily.tripped_ns, drawdown.tripped_ns) == (None, None)
+    *measured, late = rig.session.snapshot(1, 0).breakers
+    assert [breaker.tripped_ns for breaker in measured] == [None] * 6
     assert (late.name, late.value, late.limit, late.used_pct) == ("late_fill", "order a", "none", 100.0)
     assert (late.tripped_ns, late.cause) == (5, "order a was filled late")
     rig.command(AcknowledgeBreaker(command_id="a", breaker="late_fill", reason="looked"))
-    assert [breaker.name for breaker in rig.session.snapshot(2, 0).breakers] == ["daily_loss", "drawdown"]
+    left = [breaker.name for breaker in rig.session.snapshot(2, 0).breakers]
+    assert left == [breaker.name for breaker in DEFAULT_BREAKERS]
 
 
 def test_the_trading_state_and_its_reason_follow_a_command(rig: Rig) -> None:
@@ -154,7 +156,8 @@ def flatten_that_goes_on(tmp_path: Path) -> Rig:
     bars = [
         replace(one, open_ts_ns=one.open_ts_ns + shift + (week_end if i >= 12 else 0)) for i, one in enumerate(made)
     ]
-    rig = make_rig(tmp_path, [bars], {shift // (60 * NS_PER_S) + 8: 1})
+    limits = dataclasses.replace(LIMITS, weekend_cutoff_min=0, rollover_blackout_min=0)
+    rig = make_rig(tmp_path, [bars], {shift // (60 * NS_PER_S) + 8: 1}, limits=limits)
     while rig.clock.now_ns() < friday_close_ns + 12 * 60 * NS_PER_S:
         rig.step()
     rig.latch.set("flatten by the operator")
