@@ -100,8 +100,12 @@ def values_of(limits: RiskLimits, names: Iterable[str]) -> dict[str, str | dict[
 
 
 def limits_named(pairs: Iterable[str]) -> tuple[str, ...]:
-    """Name the limits that such texts set, each once; raises ConfigError for another form."""
-    return tuple(dict.fromkeys(_matched(pair)["name"] for pair in pairs))
+    """Name the limits that such texts set as a whole, each once; raises ConfigError for another form.
+
+    A value for one instrument leaves every other one at what it was, so that it does not set the limit.
+    """
+    found = (_matched(pair) for pair in pairs)
+    return tuple(dict.fromkeys(match["name"] for match in found if match["key"] in (None, ANY)))
 
 
 def text_of(value: object) -> str:

@@ -123,7 +123,7 @@ class Desk:
     def __post_init__(self) -> None:
         self.hours = Hours(self.limits, self.config.news)
         self.day = DayStart.parse(self.limits.trading_day)
-        self.guards = {name: GuardWindow(self.limits.guard_bars) for name in self.windows}
+        self.guards = {name: GuardWindow(self.limits.guard_bars) for name in self.instruments}
 
     def change_limits(self, limits: RiskLimits) -> None:
         """Judge by other limits from now on."""

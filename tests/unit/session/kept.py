@@ -115,6 +115,7 @@ class House:
                 engine_version="test",
                 past=past,
                 former_orders=self.store.order_ids(ACCOUNT),
+                curfew=self.store.curfew(ACCOUNT),
             )
         )
         self.session.step()

@@ -36,7 +36,7 @@ def table(first: str) -> list[list[str]]:
 
 
 LOSSES = table("When (New York)")
-DAYS = table("`trading_day`")
+DAYS = table("`trading_day` | Now (UTC)")
 
 
 def moment(text: str, zone: ZoneInfo) -> int:

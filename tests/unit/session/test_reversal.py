@@ -219,7 +219,11 @@ def test_a_late_fill_that_is_told_of_behind_the_close_keeps_the_entry_back(tmp_p
 @pytest.mark.parametrize(("pips", "sent"), [(0, True), (-2, True), (-4, False)])
 def test_an_entry_that_would_risk_too_much_after_the_close_stays_back(tmp_path: Path, pips: int, sent: bool) -> None:
     """A reversal is sized for a close that slips by as much as an entry may, 2 pips, and not for one by more."""
-    loose = with_limits(position_units_max={ANY: Decimal(10_000_000)}, exposure_pct_max=Decimal(3_000))
+    wide = Decimal(3_000)
+    loose = with_limits(
+        position_units_max={ANY: Decimal(10_000_000)}, position_pct_max={ANY: wide}, exposure_pct_max=wide,
+        exposure_net_pct_max=wide, currency_pct_max={ANY: wide},
+    )  # fmt: skip
     rig = long(tmp_path, limits=loose)
     at_close(rig, lambda: move(rig, pips))
     until_reversed(rig)
@@ -267,12 +271,18 @@ def test_a_quote_that_grew_old_while_the_close_took_its_time_is_not_entered_on(t
 
 def test_the_close_is_no_entry_for_the_interval_between_entries(tmp_path: Path) -> None:
     rig = long(tmp_path, limits=with_limits(order_interval_s_min=Decimal(200)))
-    entered_ns = rig.session.desk.last_entry_ns[EUR]
+
+    def entered_ns() -> int:
+        last = rig.session.desk.conduct.last_entry(EUR)
+        assert last is not None
+        return last.ts_ns
+
+    before_ns = entered_ns()
     seen: list[int] = []
-    at_close(rig, lambda: seen.append(rig.session.desk.last_entry_ns[EUR]))
+    at_close(rig, lambda: seen.append(entered_ns()))
     until_reversed(rig)
-    assert seen == [entered_ns] and len(rig.broker.submitted) == ENTERED
-    assert rig.session.desk.last_entry_ns[EUR] > entered_ns
+    assert seen == [before_ns] and len(rig.broker.submitted) == ENTERED
+    assert entered_ns() > before_ns
 
 
 class Killed(BaseException):
