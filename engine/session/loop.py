@@ -40,6 +40,7 @@ from engine.session.desk import BARS_SHOWN, Desk
 from engine.session.dispatch import Dispatcher, record_trip
 from engine.session.protection import Guardian
 from engine.session.recovery import INTERRUPTED, rebuild
+from engine.session.shadows import Shadows
 from engine.session.view import take_snapshot
 from engine.session.warmup import WarmUp
 from engine.snapshot import Snapshot
@@ -88,6 +89,7 @@ class TradingSession:
         self._warmup = WarmUp(desk, parts.market_data, desk.now_ns + parts.config.warmup_timeout_s * NS_PER_S)
         self._auditor = Auditor(desk, parts.broker, parts.journal, self._dispatcher)
         self._guardian = Guardian(desk, parts.broker, parts.journal, parts.kill, self._dispatcher)
+        self._shadows = Shadows(desk, parts.journal)
         self._commands = CommandDesk(desk, self._dispatcher, self._guardian, self._auditor, parts.journal, parts.kill)
         self._known_state = TradingState.ACTIVE
         self._trouble = ""
@@ -376,6 +378,7 @@ class TradingSession:
         if desk.state not in _TRADING or desk.was_decided(bar):
             return
         desk.bars_seen += 1
+        self._shadows.follow(bar)
         if is_stale:
             decision, wanted = pass_over(desk, bar)
         else:
@@ -384,8 +387,10 @@ class TradingSession:
             desk.conduct.answered(bar.instrument, is_fault=decision.action is Action.FAULT)
         desk.decisions_made += 1
         desk.decisions.append(decision)
-        desk.entries_denied += bool(decision.gates and decision.blocking)
+        is_blocked = bool(decision.gates and decision.blocking)
+        desk.entries_denied += is_blocked
         self._journal.append(DecisionMade(ts_ns=desk.now_ns, decision=decision))
+        self._shadows.judged(bar, decision, is_blocked=is_blocked)
         if wanted is not None:
             self._send(wanted)
 
