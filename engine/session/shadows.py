@@ -58,12 +58,13 @@ class Shadows:
             self._drop(bar.instrument)
             return
         shadow.bars += 1
-        while shadow.rollover_ns < bar.close_ts_ns:
+        close_ns = bar.close_ts_ns
+        while shadow.rollover_ns < close_ns:
             self._charge(shadow, bar.instrument, bar.bid_open + bar.ask_open)
         reached = _reached(shadow, bar)
         if reached is not None:
             self._end(shadow, bar.instrument, *reached)
-        elif shadow.rollover_ns == bar.close_ts_ns:
+        elif shadow.rollover_ns == close_ns:
             self._charge(shadow, bar.instrument, bar.bid_close + bar.ask_close)
 
     def judged(self, bar: Bar, decision: Decision, *, is_blocked: bool) -> None:

@@ -63,6 +63,7 @@ def alternating(first: str, second: str, count: int) -> list[BlockedOutcome]:
         (alternating("10", "-10", 20), "cannot be told from 20 outcomes"),
         # mean 0.2 R, half width 2.0930 x 0.820783 / sqrt(20) = 0.384135 R
         (alternating("10", "-6", 20), "cannot be told from 20 outcomes"),
+        (alternating("-10", "6", 20), "cannot be told from 20 outcomes"),
         (alternating("0", "0", 20), "cannot be told from 20 outcomes"),
     ],
 )

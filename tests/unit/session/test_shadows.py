@@ -200,7 +200,15 @@ def test_a_stop_inside_the_spread_is_not_followed(tmp_path: Path) -> None:
     rig = make_rig(tmp_path, [quiet(12)], LONG, limits=limits)
     rig.play()
     assert rig.rows("SELECT first_block FROM decisions WHERE action = 'denied'") == [("stop_loss",)]
-    assert rig.session.desk.counts().followed == 0
+    assert rig.session.desk.counts().followed == 0 and outcomes(rig) == []
+
+
+def test_a_signal_in_a_closed_market_is_not_followed(tmp_path: Path) -> None:
+    saturday = 5 * 24 * 60
+    rig = make_rig(tmp_path, [quiet(12, saturday)], {saturday + SIGNAL: 1}, limits=BLOCKED)
+    rig.play()
+    assert rig.rows("SELECT first_block FROM decisions WHERE action = 'denied'") == [("quote",)]
+    assert rig.session.desk.counts().followed == 0 and outcomes(rig) == []
 
 
 def held_over(folder: Path, nights: int, side: int) -> BlockedOutcome:
