@@ -16,15 +16,15 @@ BARS = 60
 POINT = Decimal("0.00001")
 REASONS = {"stop loss": "stop", "take profit": "target"}
 
-# long ones touch stop and target in the same bar
-reaches = st.integers(0, 60) | st.integers(60, 320)
+# long ones touch stop and target in the same bar; none is so short that another would be called too volatile
+reaches = st.integers(20, 60) | st.integers(60, 320)
 steps = st.lists(
     st.tuples(
         st.integers(-80, 80) | st.integers(-250, 250),  # from the last close to this open; the stop is 100 points away
         st.integers(-60, 60),
         reaches,
         reaches,
-        st.integers(1, 25),
+        st.integers(5, 25),
         st.integers(0, 25),
     ),
     min_size=BARS,
