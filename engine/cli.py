@@ -29,7 +29,7 @@ from engine.node import DatabaseLock, TradingNode
 from engine.snapshot import Snapshot
 from engine.store.backup import back_up
 from engine.store.checkup import rebuild_tables, verify
-from engine.store.export import write_trades_csv
+from engine.store.export import write_gate_costs_csv, write_trades_csv
 from engine.store.queries import connect_readonly
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -290,6 +290,19 @@ def export_trades(
     database = db or load_settings().database_path
     count = write_trades_csv(database, out, run_id=arguments.whole("--run", run) if run else None)
     typer.echo(f"{count} trades written to {out}.", err=True)
+    return 0
+
+
+@export_app.command("gate-costs")
+def export_gate_costs(
+    out: Annotated[Path, typer.Option(help="file to write")],
+    db: Annotated[Path | None, typer.Option(help="database file")] = None,
+    run: Annotated[str, typer.Option(help="number of one run; default: every run")] = "",
+) -> int:
+    """Write what each gate saved or cost, by what its blocked signals would have come to, to a CSV file."""
+    database = db or load_settings().database_path
+    count = write_gate_costs_csv(database, out, run_id=_whole("--run", run) if run else None)
+    typer.echo(f"{count} gates written to {out}.", err=True)
     return 0
 
 

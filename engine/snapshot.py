@@ -129,7 +129,10 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """Totals of the run so far; bars counts closed bars after warm-up over all instruments."""
+    """Totals of the run so far; bars counts closed bars after warm-up over all instruments.
+
+    followed are blocked signals whose virtual trade is open, outcomes those whose has ended.
+    """
 
     bars: int = 0
     decisions: int = 0
@@ -137,6 +140,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     fills: int = 0
     trades: int = 0
     denied: int = 0
+    followed: int = 0
+    outcomes: int = 0
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

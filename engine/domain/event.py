@@ -56,6 +56,14 @@ class Claim(StrEnum):
     IGNORE = "ignore"
 
 
+class Ending(StrEnum):
+    """What ended the virtual trade of a blocked signal."""
+
+    STOP = "stop"
+    TARGET = "target"
+    SIGNAL = "signal"
+
+
 class SessionStarted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A run began; amounts in `config.currency`.
 
@@ -162,6 +170,28 @@ class DecisionMade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     ts_ns: int
     decision: Decision
+
+
+class BlockedOutcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a signal that gates had blocked would have come to, had it been traded at the quote of that moment.
+
+    gates are those that failed (for the trading state what stood behind it, "breaker daily_loss"); units are signed,
+    result_home includes financing_home, and result_r is the result divided by the loss at the stop.
+    """
+
+    ts_ns: int
+    instrument: str
+    bar_ts_ns: int
+    direction: int
+    gates: tuple[str, ...]
+    entry_price: Decimal
+    exit_price: Decimal
+    units: Decimal
+    financing_home: Decimal
+    result_home: Decimal
+    result_r: Decimal
+    ended: Ending
+    bars: int
 
 
 class OrderInitialized(msgspec.Struct, frozen=True, kw_only=True):
@@ -344,6 +374,7 @@ Event = (
     | WarmedUp
     | LiveArmed
     | DecisionMade
+    | BlockedOutcome
     | OrderInitialized
     | OrderUpdated
     | OrderFilled

@@ -68,7 +68,7 @@ def _enter(desk: Desk, bar: Bar, prediction: Prediction, held: Decimal) -> tuple
         return _decision(desk, bar, prediction, Action.DENIED, f"blocked by {foreign.name}", (foreign,)), None
     if blocked := _unpriced(desk):
         return _refused(desk, bar, prediction, held, (blocked,))
-    plan = _planned(desk, bar.instrument, prediction.direction, quote)
+    plan = planned(desk, bar.instrument, prediction.direction, quote)
     if plan.units == 0:
         return _refused(desk, bar, prediction, held, (_size_gate(desk, plan, quote, bar.instrument),))
     closing = exit_intent(desk, bar.instrument, -held, OrderReason.EXIT, bar.close_ts_ns) if held else None
@@ -92,7 +92,7 @@ def preview(desk: Desk, asked: TryOrder) -> Preview:
     blocked = _foreign(desk, name) or _unpriced(desk) or _not_ready(desk, name)
     if quote is None or not bars or blocked:
         return _previewed(desk, asked, None, (blocked or NO_QUOTE,))
-    plan = _planned(desk, name, direction, quote)
+    plan = planned(desk, name, direction, quote)
     if asked.units is not None:
         risk_home = asked.units * plan.loss_per_unit_home
         plan = msgspec.structs.replace(plan, units=direction * asked.units, risk_home=risk_home)
@@ -128,7 +128,7 @@ def _not_ready(desk: Desk, instrument: str) -> Gate | None:
     return Gate(name="warm_up", value=f"{len(window)} bars", limit=f"{window.capacity} bars", passed=False)
 
 
-def _planned(desk: Desk, instrument: str, direction: int, quote: Quote) -> EntryPlan:
+def planned(desk: Desk, instrument: str, direction: int, quote: Quote) -> EntryPlan:
     """Size an entry; what is held on the other side is closed before it leaves."""
     held = desk.ledger.units(instrument)
     is_reversal = bool(held) and (held > 0) != (direction > 0)

@@ -112,6 +112,8 @@ class Desk:
     decisions_made: int = 0
     fills_seen: int = 0
     entries_denied: int = 0
+    shadows_open: int = 0
+    shadows_ended: int = 0
     revision: int = 0
     decisive_revision: int = 0
     limits_revision: int = 0
@@ -262,6 +264,8 @@ class Desk:
             fills=self.fills_seen,
             trades=self.ledger.trades_opened,
             denied=self.entries_denied,
+            followed=self.shadows_open,
+            outcomes=self.shadows_ended,
         )
 
     def mark(self) -> bool:

@@ -33,6 +33,7 @@ from engine.session.desk import Desk
 from engine.session.dispatch import Dispatcher, record_trip
 from engine.session.peak import PeakKeeper
 from engine.session.protection import Guardian
+from engine.session.shadows import Shadows
 from engine.session.timekeeping import Timekeeper
 from engine.session.view import take_snapshot
 from engine.session.warmup import WarmUp
@@ -63,6 +64,7 @@ class TradingSession:
         self._timekeeper = Timekeeper(desk, parts.clock)
         self._woken_ns = 0
         self._peak = PeakKeeper(desk, parts.journal)
+        self._shadows = Shadows(desk, parts.journal)
         self._commands = CommandDesk(desk, self._dispatcher, self._guardian, self._auditor, parts.journal, parts.kill)
         self._known_state = TradingState.ACTIVE
         self._trouble = ""
@@ -303,6 +305,7 @@ class TradingSession:
         if desk.state not in _TRADING or desk.was_decided(bar):
             return
         desk.bars_seen += 1
+        self._shadows.follow(bar)
         if is_stale:
             decision, wanted = pass_over(desk, bar)
         else:
@@ -311,9 +314,11 @@ class TradingSession:
             desk.conduct.answered(bar.instrument, is_fault=decision.action is Action.FAULT)
         desk.decisions_made += 1
         desk.decisions.append(decision)
-        desk.entries_denied += bool(decision.gates and decision.blocking)
+        is_blocked = bool(decision.gates and decision.blocking)
+        desk.entries_denied += is_blocked
         self._journal.append(DecisionMade(ts_ns=desk.now_ns, decision=decision))
         self._alarm.judged(decision)
+        self._shadows.judged(bar, decision, is_blocked=is_blocked)
         if wanted is not None:
             self._send(wanted)
 

@@ -1,5 +1,5 @@
-"""I am the trades as a CSV file that opens in a spreadsheet and still adds up to the last decimal.
-I may import error, and queries and schema of my own floor.
+"""I am trades and gate costs as CSV files that open in a spreadsheet and still add up to the last decimal.
+I may import the domain, gate_costs, and queries and schema of my own floor.
 I must not write to the database, nor leave half a file.
 My tests are in tests/unit/store/test_export.py.
 """
@@ -9,14 +9,15 @@ import io
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from pathlib import Path
 from typing import TextIO
 
 from engine.domain.calendar import iso_utc
 from engine.domain.error import ConfigError
-from engine.store.queries import TradeRow, connect_readonly, each_trade, runs
+from engine.gate_costs import GateCost, gate_costs
+from engine.store.queries import RunRow, TradeRow, blocked_outcomes, connect_readonly, each_trade, runs
 from engine.store.schema import refusal
 
 NS_PER_S = 1_000_000_000
@@ -26,6 +27,9 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _TIMES = {"entry_ns": "entry_time", "exit_ns": "exit_time"}
 _COLUMNS = TradeRow.__struct_fields__
 _VALUES = attrgetter(*_COLUMNS)
+RUNS_MAX = 1_000_000
+_GATE_COLUMNS = (*GateCost.__struct_fields__, "verdict")
+_GATE_VALUES = attrgetter(*_GATE_COLUMNS)
 
 
 def trades_csv(
@@ -56,21 +60,41 @@ def write_trades_csv(
 
     Raises ConfigError when there is no such database, or the file cannot be written.
     """
+    _check_places(database, out)
+    _check_run(database, run_id)
+    rows = _trades(database, run_id, instrument, state, side)
+    return _write_whole(out, lambda file: _write(file, rows))
+
+
+def write_gate_costs_csv(database: Path, out: Path, run_id: int | None = None) -> int:
+    """Write what each gate of each run saved or cost to such a CSV file; return the number of lines below the header.
+
+    Runs stand apart, because their accounts need not have one currency. Raises ConfigError as write_trades_csv does.
+    """
+    _check_places(database, out)
+    _check_run(database, run_id)
+    rows = _gate_costs(database, run_id)
+    return _write_whole(out, lambda file: _write_gate_costs(file, rows))
+
+
+def _check_places(database: Path, out: Path) -> None:
     if not database.exists():
         raise ConfigError(f"Database {database} does not exist; name one that a session has written.")
     if out.is_dir() or out.resolve() == database.resolve():
         raise ConfigError(f"Export cannot be written to {out}; name a CSV file.")
     if out.is_symlink() or (out.exists() and not out.is_file()):
         raise ConfigError(f"Export cannot be written to {out}: it is not a plain file; name a CSV file.")
-    _check_run(database, run_id)
-    rows = _trades(database, run_id, instrument, state, side)
+
+
+def _write_whole(out: Path, write: Callable[[TextIO], int]) -> int:
+    """Let a file appear complete or not at all."""
     try:
         descriptor, part = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part")
     except OSError as error:
         raise _unwritable(out, error) from error
     try:
         with open(descriptor, "w", encoding="utf-8", newline="") as file:
-            count = _write(file, rows)
+            count = write(file)
             file.flush()
             os.fsync(descriptor)
         os.chmod(part, _plain_mode(out))
@@ -96,7 +120,7 @@ def _check_run(database: Path, run_id: int | None) -> None:
         return
     conn = connect_readonly(database)
     try:
-        known = [run.run_id for run in runs(conn, limit=1_000_000)]
+        known = [run.run_id for run in runs(conn, limit=RUNS_MAX)]
     except sqlite3.Error as error:
         raise refusal(database, error) from error
     finally:
@@ -119,6 +143,29 @@ def _trades(
         raise refusal(path, error) from error
     finally:
         conn.close()
+
+
+def _gate_costs(path: Path, run_id: int | None) -> Iterator[tuple[RunRow, GateCost]]:
+    conn = connect_readonly(path)
+    try:
+        for run in runs(conn, limit=RUNS_MAX):
+            if run_id in (None, run.run_id):
+                yield from ((run, cost) for cost in gate_costs(blocked_outcomes(conn, run.run_id)))
+    except sqlite3.Error as error:
+        raise refusal(path, error) from error
+    finally:
+        conn.close()
+
+
+def _write_gate_costs(file: TextIO, rows: Iterable[tuple[RunRow, GateCost]]) -> int:
+    writer = csv.writer(file)
+    writer.writerow(["run_id", "currency", *_GATE_COLUMNS])
+    count = 0
+    for run, cost in rows:
+        cells = zip(_GATE_COLUMNS, _GATE_VALUES(cost), strict=True)
+        writer.writerow([run.run_id, run.currency, *(cell for name, value in cells for cell in _cells(name, value))])
+        count += 1
+    return count
 
 
 def _write(file: TextIO, trades: Iterable[TradeRow]) -> int:

@@ -24,7 +24,7 @@ _BOOKS = """WITH RECURSIVE books(run_id) AS (
 
 # One walk through the file, which costs less than the check of it when it was opened: an index would slow every commit.
 _FACTS = """SELECT seq, run_id, kind, payload FROM events WHERE run_id IN (SELECT value FROM json_each(?))
-    AND kind NOT IN ('DecisionMade', 'CommandAccepted', 'CommandRefused', 'WarmedUp', 'Reconciled',
+    AND kind NOT IN ('DecisionMade', 'BlockedOutcome', 'CommandAccepted', 'CommandRefused', 'WarmedUp', 'Reconciled',
     'Interrupted', 'TradingStateChanged', 'LimitsChanged', 'NewsSet', 'Faulted', 'AlertRaised', 'PreflightDone')
     ORDER BY seq"""
 

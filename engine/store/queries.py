@@ -17,7 +17,7 @@ from sqlite_utils import Database
 from engine.domain.account import EquityPoint
 from engine.domain.decision import Gate
 from engine.domain.error import ConfigError
-from engine.domain.event import DecisionMade
+from engine.domain.event import BlockedOutcome, DecisionMade
 from engine.store.codec import decode
 from engine.store.schema import BUSY_TIMEOUT_MS, DECIMALS, check_ours, migrate, refusal
 
@@ -171,6 +171,9 @@ _DECISIONS = """SELECT d.*, e.payload FROM decisions AS d JOIN events AS e USING
     AND (:instrument IS NULL OR instrument = :instrument) AND (:action IS NULL OR action = :action)
     ORDER BY d.seq DESC LIMIT :limit"""
 
+# From the events and not from the view, so that a file of an older Keel, which has no view, has no outcomes either.
+_OUTCOMES = "SELECT payload FROM events WHERE run_id = ? AND kind = 'BlockedOutcome' ORDER BY seq"
+
 # Evenly spaced places between a run's first and last decision, and the decision at or after each: the cost
 # depends on the number of points and not on the length of the run.
 _EQUITY = """WITH RECURSIVE
@@ -292,6 +295,12 @@ def decisions(
     """Return the newest decisions of a run that match every given filter, newest first, with their gates."""
     values = {"run_id": run_id, "instrument": instrument, "action": action, "limit": limit}
     return tuple(_decision(row) for row in _named(conn.execute(_DECISIONS, values)))
+
+
+def blocked_outcomes(conn: sqlite3.Connection, run_id: int) -> tuple[BlockedOutcome, ...]:
+    """Return what the blocked signals of a run would have come to, as far as it is known, oldest first."""
+    events = (decode("BlockedOutcome", payload) for (payload,) in conn.execute(_OUTCOMES, (run_id,)))
+    return tuple(event for event in events if isinstance(event, BlockedOutcome))
 
 
 def equity_curve(conn: sqlite3.Connection, run_id: int, points_max: int = 1000) -> tuple[EquityPoint, ...]:

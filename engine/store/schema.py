@@ -15,7 +15,7 @@ from engine.store.places import network_file_system, restoring
 
 # "KEEL" in ASCII, at a fixed place of the file's header: tells our files from other programs' SQLite files.
 APPLICATION_ID = 0x4B45454C
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_TIMEOUT_MS = 5_000
 CHECKPOINT_PAGES = 4_000
 
@@ -212,6 +212,32 @@ def _books_go_on(db: Database) -> None:
     ).fetchall():
         chain, last_seq = link(chain, rows), rows[-1][0]
         db.execute("UPDATE events SET chain = ? WHERE seq = ?", [chain, last_seq])
+
+
+# Outcomes stand in their events, as decisions do; the index finds those of a run among a million of them.
+_BLOCKED_OUTCOMES = (
+    "CREATE INDEX blocked_outcomes_by_run ON events(run_id) WHERE kind = 'BlockedOutcome'",
+    """CREATE VIEW blocked_outcomes AS SELECT seq, run_id, ts_ns,
+        json_extract(payload, '$.bar_ts_ns') AS bar_ts_ns,
+        json_extract(payload, '$.instrument') AS instrument,
+        json_extract(payload, '$.direction') AS direction,
+        json_extract(payload, '$.gates') AS gates,
+        json_extract(payload, '$.entry_price') AS entry_price,
+        json_extract(payload, '$.exit_price') AS exit_price,
+        json_extract(payload, '$.units') AS units,
+        json_extract(payload, '$.financing_home') AS financing_home,
+        json_extract(payload, '$.result_home') AS result_home,
+        json_extract(payload, '$.result_r') AS result_r,
+        json_extract(payload, '$.ended') AS ended,
+        json_extract(payload, '$.bars') AS bars
+        FROM events WHERE kind = 'BlockedOutcome'""",
+)
+
+
+@MIGRATIONS(name="0004_blocked_outcomes")
+def _blocked_outcomes(db: Database) -> None:
+    for statement in _BLOCKED_OUTCOMES:
+        db.execute(statement)
 
 
 def migrate(db: Database) -> None:

@@ -1,5 +1,5 @@
 """I am the figures: values in, plain plotly figures out, for live pages, replay and history alike.
-I may import plotly, numpy, the domain and formats.
+I may import plotly, numpy, the domain, gate_costs and formats.
 I must not draw on a page, query, or know how a figure gets to the browser.
 My tests are in tests/unit/pages/test_figures.py.
 
@@ -21,6 +21,7 @@ from engine.domain.account import EquityPoint, Trade
 from engine.domain.decision import Action, Decision
 from engine.domain.instrument import Instrument
 from engine.domain.market import Bar
+from engine.gate_costs import COST, SAVED, GateCost
 from pages.parts import formats
 
 BARS_MAX = 250
@@ -106,6 +107,31 @@ def equity(points: Sequence[EquityPoint], currency: str) -> go.Figure:
         yaxis={"side": "right", "domain": [0.36, 1.0], "tickformat": ",.0f", "nticks": 6},
         yaxis2=_axis(side="right", domain=[0.0, 0.28], ticksuffix=" %", nticks=4, rangemode="tozero"),
     )
+    return figure
+
+
+_VERDICTS = ((SAVED, UP, "triangle-left"), (COST, DOWN, "triangle-right"), ("", QUIET, "circle-open"))
+
+
+def gate_costs(costs: Sequence[GateCost]) -> go.Figure:
+    """Draw per gate the mean result of what it blocked with its 95 % interval, in R; left of zero it saved money."""
+    figure = go.Figure(layout=_layout("gate-costs"))
+    for verdict, colour, shape in _VERDICTS:
+        own = [cost for cost in costs if (cost.verdict if cost.verdict in (SAVED, COST) else "") == verdict]
+        low = [float(cost.mean_r - (cost.mean_r if cost.low_r is None else cost.low_r)) for cost in own]
+        high = [float((cost.mean_r if cost.high_r is None else cost.high_r) - cost.mean_r) for cost in own]
+        marks = [(float(cost.mean_r), formats.label(cost.gate)) for cost in own]
+        texts = [
+            f"{formats.label(cost.gate)}: mean {formats.r_multiple(cost.mean_r)}<br>{cost.verdict}" for cost in own
+        ]
+        for trace in _markers(verdict or "cannot be told", marks, texts, colour, shape, 11):
+            bars = {"type": "data", "symmetric": False, "array": high, "arrayminus": low, "color": colour}
+            figure.add_trace(trace.update(error_x={**bars, "thickness": 1.5, "width": 5}))
+    figure.add_vline(x=0, line={"color": TEXT, "width": 1}, layer="below")
+    order = [formats.label(cost.gate) for cost in costs]
+    figure.update_xaxes(type="linear", ticksuffix=" R", nticks=7)
+    figure.update_yaxes(type="category", categoryorder="array", categoryarray=order, autorange="reversed")
+    figure.update_layout(margin={"l": 8, "r": 16, "t": 12, "b": 28})
     return figure
 
 
@@ -246,7 +272,7 @@ def _blocked_by(decision: Decision) -> str:
 
 
 def _markers(
-    name: str, marks: Sequence[tuple[float, float]], texts: Sequence[str], colour: str, shape: str, size: int
+    name: str, marks: Sequence[tuple[float, float | str]], texts: Sequence[str], colour: str, shape: str, size: int
 ) -> list[go.Scatter]:
     if not marks:
         return []

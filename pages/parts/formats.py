@@ -37,6 +37,11 @@ def price(value: Decimal | None, decimals: int) -> str:
     return NOTHING if value is None else f"{_rounded(value, decimals):.{decimals}f}"
 
 
+def r_multiple(value: Decimal) -> str:
+    """Write a result as a multiple of what the stop would have cost, with its sign: -1.00 R."""
+    return f"{_signed(value, 2)} R"
+
+
 def units(value: Decimal) -> str:
     """Write a size without its sign and without empty decimals: 15,000 or 0.5."""
     text = f"{abs(value):,f}"

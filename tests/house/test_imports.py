@@ -19,6 +19,7 @@ PURE_ROOMS = {
     "execution",
     "reconciliation",
     "session",
+    "gate_costs",
     "statistics",
     "snapshot",
 }

@@ -197,6 +197,22 @@ def test_a_data_folder_that_cannot_be_written_is_refused(capsys: pytest.CaptureF
     assert code == 2 and out == "" and "data" in err and len(err.strip().splitlines()) == 1
 
 
+def test_gate_costs_of_a_run_whose_every_entry_was_blocked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    database, out = tmp_path / "own.sqlite", tmp_path / "gates.csv"
+    bars = made_bars(tmp_path / "EUR_USD.csv")
+    blocked = ["--limit", "spread_pips_max=0.5", "--model", "sma-cross:3/9", "--bars", str(bars)]
+    assert run(capsys, "session", "--mode", "replay", *blocked, "--db", str(database))[0] == 0
+    code, _, err = run(capsys, "export", "gate-costs", "--out", str(out), "--db", str(database), "--run", "1")
+    assert (code, err) == (0, f"1 gates written to {out}.\n")
+    with out.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    connection = sqlite3.connect(database)
+    results = connection.execute("SELECT result_home FROM blocked_outcomes").fetchall()
+    connection.close()
+    assert row["gate"] == "spread" and row["outcomes"] == row["alone"] == str(len(results))
+    assert len(results) > 1 and Decimal(row["sum_home"]) == sum(Decimal(text) for (text,) in results)
+
+
 def test_export_from_a_missing_database_writes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out, missing = str(tmp_path / "x.csv"), str(tmp_path / "no.sqlite")
     code, _, err = run(capsys, "export", "trades", "--out", out, "--db", missing)
