@@ -27,6 +27,7 @@ from engine.domain.command import (
     ClosePosition,
     Command,
     Mode,
+    ResumeTrading,
     SessionConfig,
     UpdateRiskLimits,
 )
@@ -237,6 +238,11 @@ class World:
     def change(self, **limits: Any) -> None:
         """Change limits as a person does who knows the words for it."""
         assert self.command(UpdateRiskLimits, limits=replace(self.limits, **limits), confirmation=LOOSEN)[0]
+
+    def resume(self) -> tuple[bool, str]:
+        """Resume as a person does: when it was pressed is noted at once, before the command is carried out."""
+        self.latch.ask_release()
+        return self.command(ResumeTrading)
 
     def release(self, breaker: str) -> None:
         assert self.command(AcknowledgeBreaker, breaker=breaker, reason="looked into it")[0]

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from engine.domain.command import PauseEntries, ResumeTrading, SetNews
+from engine.domain.command import PauseEntries, SetNews
 from engine.domain.limits import StopMode
 from engine.domain.schedule import NewsEvent
 from engine.session import decide
@@ -141,7 +141,7 @@ _HELD: dict[str, Any] = {"names": BOTH, "entry": "GBP_USD", "breach": World.ente
 RULES: dict[str, Rule] = {
     # No alert: the operator paused, and whatever else keeps this gate shut is told of by itself.
     "trading_state": Rule(
-        breach=lambda world: world.command(PauseEntries), lift=lambda world: world.command(ResumeTrading),
+        breach=lambda world: world.command(PauseEntries), lift=World.resume,
         value="PAUSED (entries paused by the operator)", limit="ACTIVE", alerts=(),
     ),
     "quote": Rule(
