@@ -46,7 +46,8 @@ def told(world: World, *names: str) -> list[tuple[str, str]]:
 
 
 # 100000 EUR_USD bought at 1.10005, now 1.09995/1.10005, so that 10 of 100000 are lost. The stop is 9.9 pips below the
-# purchase (five times an average of floats that is a hair less than 2 pips, rounded toward it), 8.9 below the bid. Value 110000 of equity 99990: 110.01 %. Name: value, limit, percent used, distance.
+# purchase (five times an average of floats that is a hair less than 2 pips, rounded toward it), 8.9 below the bid.
+# Value 110000 of equity 99990: 110.01 %. Name: value, limit, percent used, distance.
 ONE_TRADE: dict[str, tuple[str, str, float | None, str]] = {
     "risk_per_trade_pct": ("0.09 % of equity (EUR_USD)", "0.5 % of equity", 17.8018, "0.41 % of equity"),
     "exposure_pct_max": ("110.01 % of equity", "500 % of equity", 22.0022, "389.99 % of equity"),
