@@ -17,8 +17,8 @@ from engine.session.desk import Desk
 ALERTS_KEPT = 50
 # An outage that passes by itself sooner is on the page and in the journal, and wakes nobody.
 OUTAGE_S = 60
-# Whatever keeps one of these gates shut is told of by itself: a person, a breaker, the latch of one instrument.
-_TOLD_ELSEWHERE = frozenset(("trading_state", LOCK))
+# Whatever keeps one of these gates shut is told of by itself: a person, a breaker, a latch, a trade of another hand.
+_TOLD_ELSEWHERE = frozenset(("trading_state", LOCK, "foreign_trade"))
 
 
 class Silent:
@@ -82,7 +82,14 @@ class Alarm:
         self._look_at_outage()
 
     def judged(self, decision: Decision) -> None:
-        """Tell of each rule that keeps a signal from becoming an order, once until it lets one pass."""
+        """Tell of each rule that keeps a signal from becoming an order, once until it lets one pass.
+
+        Some gates stand alone and are not among those of an entry that passes, which has passed them too.
+        """
+        if decision.gates and not decision.blocking:
+            mine = f"{decision.instrument} "
+            self._raised = {(kind, key) for kind, key in self._raised if kind != "denied" or not key.startswith(mine)}
+            return
         for gate in decision.gates:
             key = f"{decision.instrument} {gate.name}"
             if gate.passed:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engine.domain.command import AcknowledgeBreaker
+from engine.domain.order import OrderIntent, OrderReason
 from engine.risk.breakers import DEFAULT_BREAKERS
 from engine.risk.rules import DEFAULT_RULES
 from engine.session.days import NEW_DAY
@@ -141,6 +142,36 @@ def test_a_rule_that_blocks_again_is_told_of_again(make: Make) -> None:
         world.source.spread = PIP
         entered(world)
         world.close()
+
+
+def test_a_gate_that_stands_alone_is_told_of_again_too(make: Make) -> None:
+    """An entry of no size is asked nothing else, so that no rule says that the size is right again."""
+    world = make()
+    for count in (1, 2):
+        world.change(position_units_max={"*": Decimal(0)})
+        world.model.wants = {"EUR_USD": 1}
+        world.frames(BARS)
+        world.model.wants = {}
+        assert [gate.name for gate in world.desk.decisions[-1].gates] == ["size"]
+        assert told(world) == ["denied"] * count
+        world.change(position_units_max={"*": Decimal(100_000)})
+        entered(world)
+        world.close()
+
+
+def test_a_trade_of_another_hand_is_told_of_once_and_not_as_a_gate_again(make: Make) -> None:
+    world = make()
+    world.frame()
+    world.broker.inner.submit(
+        OrderIntent(
+            client_order_id="by hand", instrument="EUR_USD", units=Decimal(1_000), created_ns=world.desk.now_ns,
+            reason=OrderReason.SIGNAL,
+        )
+    )  # fmt: skip
+    world.model.wants = {"EUR_USD": -1}
+    world.frames(BARS)
+    assert [gate.name for gate in world.desk.decisions[-1].blocking] == ["foreign_trade"]
+    assert (told(world), world.sent) == (["foreign"], [])
 
 
 def test_a_breaker_that_trips_again_is_told_of_again(make: Make) -> None:
