@@ -1,5 +1,5 @@
 """I am the alarm: what a person who is away should hear of, journalled and handed on once until it has passed.
-I may import the domain, ports and the desk.
+I may import the domain, ports, risk and the desk.
 I must not wait for anybody to listen, nor decide what is worth an alert: whoever raises one does.
 My tests are in tests/unit/session/test_alarm.py.
 """
@@ -11,13 +11,14 @@ from engine.domain.decision import Decision
 from engine.domain.event import AlertRaised, SessionState, TradingState
 from engine.domain.market import NS_PER_S
 from engine.ports import Alerter, Journal
+from engine.risk.breakers import LOCK
 from engine.session.desk import Desk
 
 ALERTS_KEPT = 50
 # An outage that passes by itself sooner is on the page and in the journal, and wakes nobody.
 OUTAGE_S = 60
-# Whatever keeps this gate shut is told of by itself.
-_TOLD_ELSEWHERE = "trading_state"
+# Whatever keeps one of these gates shut is told of by itself: a person, a breaker, a latch, a trade of another hand.
+_TOLD_ELSEWHERE = frozenset(("trading_state", LOCK, "foreign_trade"))
 
 
 class Silent:
@@ -81,12 +82,19 @@ class Alarm:
         self._look_at_outage()
 
     def judged(self, decision: Decision) -> None:
-        """Tell of each rule that keeps a signal from becoming an order, once until it lets one pass."""
+        """Tell of each rule that keeps a signal from becoming an order, once until it lets one pass.
+
+        Some gates stand alone and are not among those of an entry that passes, which has passed them too.
+        """
+        if decision.gates and not decision.blocking:
+            mine = f"{decision.instrument} "
+            self._raised = {(kind, key) for kind, key in self._raised if kind != "denied" or not key.startswith(mine)}
+            return
         for gate in decision.gates:
             key = f"{decision.instrument} {gate.name}"
             if gate.passed:
                 self.clear("denied", key)
-            elif gate.name != _TOLD_ELSEWHERE:
+            elif gate.name not in _TOLD_ELSEWHERE:
                 text = f"An entry in {decision.instrument} was denied by {gate.name}: {gate.value}, limit {gate.limit}."
                 self.raise_("denied", key, text)
 

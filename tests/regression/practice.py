@@ -10,13 +10,14 @@ from typing import Any
 
 from engine.adapters.oanda.desk import OandaDesk
 from engine.adapters.oanda.market_data import OandaMarketData
-from engine.domain.command import Mode, SessionConfig
+from engine.domain.command import Command, Mode, SessionConfig
 from engine.domain.decision import Prediction
 from engine.domain.limits import ANY, RiskLimits, StopMode
 from engine.domain.window import BarWindow
 from engine.node import HaltLatch
-from engine.ports import Predictor, PredictorSpec
+from engine.ports import Alerter, Predictor, PredictorSpec
 from engine.session import TradingSession
+from engine.session.alarm import SILENT
 from engine.session.loop import SessionParts
 from engine.store.journal import JournalStore, open_journal
 from tests.unit.adapters.oanda.stand import Stand
@@ -85,6 +86,11 @@ class Practice:
             self.stand.venue.market.set_price("EUR_USD", bid, ask, None)
         self.session.step()
 
+    def command(self, command: Command) -> tuple[bool, str]:
+        """Carry a command out between two steps; returns the verdict."""
+        self.session.step([command])
+        return self.desk.verdicts[-1].accepted, self.desk.verdicts[-1].detail
+
     def until(self, truth: Callable[[], object]) -> None:
         """Step until something is so."""
         for _ in range(STEPS_MAX):
@@ -125,7 +131,13 @@ class Practice:
 
 @contextmanager
 def practising(
-    stand: Stand, folder: Path, model: Predictor, *, streams: bool = False, **config: Any
+    stand: Stand,
+    folder: Path,
+    model: Predictor,
+    *,
+    streams: bool = False,
+    alerter: Alerter = SILENT,
+    **config: Any,
 ) -> Iterator[Practice]:
     """Begin a session at the venue; it has not stepped yet. The same folder has the same books."""
     wanted = SessionConfig(
@@ -148,6 +160,7 @@ def practising(
                     instruments=desk.broker.instruments(),
                     engine_version="test",
                     past=past,
+                    alerter=alerter,
                 )
             )
             if streams:
