@@ -301,7 +301,7 @@ def export_gate_costs(
 ) -> int:
     """Write what each gate saved or cost, by what its blocked signals would have come to, to a CSV file."""
     database = db or load_settings().database_path
-    count = write_gate_costs_csv(database, out, run_id=_whole("--run", run) if run else None)
+    count = write_gate_costs_csv(database, out, run_id=arguments.whole("--run", run) if run else None)
     typer.echo(f"{count} gates written to {out}.", err=True)
     return 0
 
