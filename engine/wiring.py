@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from engine import __version__
+from engine import __version__, news
 from engine.adapters.clock import GAP_NS, PacedClock, SystemClock, VenueClock, monotonic_s, pause, wall_ns
 from engine.adapters.history.csv_bars import ImportedBars, read_bars
 from engine.adapters.history.market_data import RecordedBars
@@ -122,8 +122,14 @@ def default_config(settings: Settings) -> SessionConfig:
     return SessionConfig(instruments=starter.instruments, model_id=STARTER_ID)
 
 
-def prepare(config: SessionConfig, settings: Settings, arming: Arming | None = None) -> Prepared:
-    """Check and load everything that a session needs; raises ConfigError, writes nothing."""
+def prepare(
+    config: SessionConfig, settings: Settings, arming: Arming | None = None, news_file: Path | None = None
+) -> Prepared:
+    """Check and load everything that a session needs; raises ConfigError, writes nothing.
+
+    The calendar of news is that of the configuration, of news_file, or else of the data folder.
+    """
+    config = replace(config, news=news.chosen(config.news, news_file, settings.news_path))
     if not config.mode.is_simulated:
         return _prepare_at_oanda(config, settings, arming)
     imported = _imported(config)
@@ -254,6 +260,7 @@ def check(config: SessionConfig, settings: Settings) -> str | None:
     OANDA is not asked, and whether a live session was armed is judged when it starts.
     """
     try:
+        news.chosen(config.news, None, settings.news_path)
         if not config.mode.is_simulated:
             _checked_offline(config, settings)
             return None
