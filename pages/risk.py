@@ -50,12 +50,11 @@ def render() -> None:
     if snapshot.session_state == SessionState.READY:
         _before_the_first(node, snapshot)
         return
-    _head(node)
     part = st.pills(
         "Part of the page", PARTS, default=LIMITS, required=True, key="risk.part", label_visibility="collapsed",
         persist_state="session",
     )  # fmt: skip
-    _part(node, str(part))
+    _live(node, str(part))
     _typed_part(node, snapshot, str(part))
 
 
@@ -74,14 +73,15 @@ def _before_the_first(node: TradingNode, snapshot: Snapshot) -> None:
 
 
 @st.fragment(run_every=1)
-def _head(node: TradingNode) -> None:
-    """What is the matter, and the few figures that a trader looks at first."""
+def _live(node: TradingNode, part: str) -> None:
+    """What is the matter, what a trader looks at first, and the chosen part: all of one snapshot."""
     snapshot = node.snapshot
     _notice(node, snapshot)
     with st.container(key="keel-stale-risk" if frame.is_stale(snapshot) else "keel-fresh-risk"):
         _tiles(snapshot)
         if snapshot.usage:
             st.markdown(f"**{limit_use.nearest(snapshot)}**")
+        _part(node, snapshot, part)
 
 
 def _notice(node: TradingNode, snapshot: Snapshot) -> None:
@@ -129,12 +129,12 @@ def _trading_notice(node: TradingNode, snapshot: Snapshot) -> None:
 
 
 def _tiles(snapshot: Snapshot) -> None:
-    with st.grid(min_column_width=165):
+    with st.grid(min_column_width=150):
         amount, note = exposure.at_stops(snapshot)
         _tile(f"If all stops hit ({snapshot.currency})", amount, note, positions.risk_help(snapshot))
         for name, label in _TILES:
             use = limit_use.find(snapshot, name)
-            value = formats.NOTHING if use is None else limit_use.short(use.value)
+            value = formats.NOTHING if use is None else limit_use.short(limit_use.fixed(use.value))
             _tile(label, value, limit_use.left(snapshot, name) or limit_use.NOT_MEASURED)
 
 
@@ -142,10 +142,8 @@ def _tile(label: str, value: str, note: str, help_text: str | None = None) -> No
     st.metric(label, value, note, border=True, help=help_text, delta_color="off", delta_arrow="off")
 
 
-@st.fragment(run_every=1)
-def _part(node: TradingNode, part: str) -> None:
+def _part(node: TradingNode, snapshot: Snapshot, part: str) -> None:
     """The chosen part, as far as nothing is typed into it."""
-    snapshot = node.snapshot
     if part == LIMITS:
         limit_use.draw(snapshot)
     elif part == BREAKERS:

@@ -60,9 +60,9 @@ WAITS = "One instrument waits for a person"
 MEANING = (
     "A tripped breaker keeps entries from leaving and closes nothing; stops and targets stay in force. It stays "
     "tripped whatever the account does, until you release it with a reason, which is recorded. **Releasing** means "
-    "that entries may leave again and that it measures anew from now on. Daily loss and loss streak also end by themselves "
-    "with the trading day; limits can only be made stricter for the rest of the day in which one of them has tripped, "
-    "released or not."
+    "that entries may leave again and that it measures anew from now on. Daily loss and loss streak also end by "
+    "themselves with the trading day; limits can only be made stricter for the rest of the day in which one of "
+    "them has tripped, released or not."
 )
 
 
@@ -75,6 +75,12 @@ def locked_instrument(breaker: BreakerView) -> str:
     """Name the only instrument that waits; empty for a breaker that keeps every entry from leaving."""
     kind, _, instrument = breaker.name.partition(" ")
     return instrument if kind == _LOCK else ""
+
+
+def label(name: str) -> str:
+    """Turn the name of a breaker into words; the instrument that one of them names stays as it is."""
+    kind, space, instrument = name.partition(" ")
+    return f"{formats.label(kind)}{space}{instrument}"
 
 
 def cause(breaker: BreakerView) -> str:
@@ -105,7 +111,7 @@ def draw(breakers: Sequence[BreakerView]) -> None:
     """Draw how much of each limit is used, then what was latched without one."""
     st.markdown("**Breakers** (used of limit)")
     for breaker in breakers:
-        name = formats.label(breaker.name)
+        name = label(breaker.name)
         mark = "" if breaker.tripped_ns is None else " &nbsp; :red[:material/block: **tripped**]"
         if breaker.name in _LATCHES or locked_instrument(breaker):
             st.markdown(f"{formats.escaped(name)}: {formats.escaped(cause(breaker))}{mark}")
@@ -119,7 +125,7 @@ def notice(node: TradingNode, snapshot: Snapshot, breaker: BreakerView) -> None:
     """Show a latched breaker with the form that releases it; the same on every page."""
     words = " ".join(part for part in (advice(breaker), effect(breaker)) if part)
     st.error(
-        f"**Breaker {formats.escaped(formats.label(breaker.name))} has tripped** at "
+        f"**Breaker {formats.escaped(label(breaker.name))} has tripped** at "
         f"{formats.utc(breaker.tripped_ns or 0)}: {formats.sentence(cause(breaker))}  \n{words}",
         icon=":material/electrical_services:",
     )
@@ -153,14 +159,14 @@ def _row(breaker: BreakerView) -> dict[str, Any]:
     is_tripped = breaker.tripped_ns is not None
     is_off = breaker.limit == "off"
     return {
-        "Breaker": formats.label(breaker.name),
+        "Breaker": label(breaker.name),
         "State": "■ tripped" if is_tripped else "- off" if is_off else "○ ready",
         "Value": breaker.value,
         "Limit": breaker.limit,
         "Used": None if is_off or breaker.name in _LATCHES else min(max(breaker.used_pct, 0.0), 100.0),
+        "Ends": "with the day, too" if breaker.name in DAILY else "by release",
         "Since": formats.utc(breaker.tripped_ns) if breaker.tripped_ns is not None else "",
         "Cause": cause(breaker) if is_tripped else "",
-        "Ends with the day": "yes" if breaker.name in DAILY else "no",
         "Watches": _watch(breaker)[0],
     }
 
@@ -173,7 +179,7 @@ def history(trips: Sequence[TripRow]) -> None:
     rows = [
         {
             "Tripped": formats.utc(trip.tripped_ns),
-            "Breaker": formats.label(trip.breaker),
+            "Breaker": label(trip.breaker),
             "Value": trip.measured,
             "Limit": trip.allowed,
             "Released": formats.utc(trip.released_ns) if trip.released_ns is not None else "not released",
@@ -189,11 +195,11 @@ def history(trips: Sequence[TripRow]) -> None:
 COLUMNS: dict[str, Any] = {
     "Breaker": column.TextColumn(pinned=True, width=150),
     "State": column.TextColumn(width=90),
-    "Value": column.TextColumn(width=110),
-    "Limit": column.TextColumn(width=110),
+    "Value": column.TextColumn(width=90),
+    "Limit": column.TextColumn(width=90),
     "Used": column.ProgressColumn(format="%.0f %%", min_value=0, max_value=100, width=110),
+    "Ends": column.TextColumn(width=120, help="A daily breaker ends by release, or when the next trading day begins"),
     "Since": column.TextColumn(width=180),
     "Cause": column.TextColumn(width="medium"),
-    "Ends with the day": column.TextColumn(width=120, help="Daily breakers also end when the next trading day begins"),
     "Watches": column.TextColumn(width="large"),
 }

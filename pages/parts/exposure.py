@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 from streamlit import column_config as column
 
-from engine.snapshot import LegView, PositionView, Snapshot
+from engine.snapshot import LegView, LimitUse, PositionView, Snapshot
 from pages.parts import formats, limit_use, live_chart, positions, risk_figures
 
 HUNDRED = Decimal(100)
@@ -59,12 +59,7 @@ def _totals(snapshot: Snapshot) -> None:
     for name, label in _TOTALS:
         use = limit_use.find(snapshot, name)
         if use is not None:
-            rows.append(
-                {
-                    "Total": label, "Used now": use.value, "Limit": use.limit, "Used": min(use.used_pct or 0.0, 100.0),
-                    "State": limit_use.state(use.used_pct), "Left": use.distance,
-                }
-            )  # fmt: skip
+            rows.append(_total(label, use))
     amount, note = at_stops(snapshot)
     st.markdown(f"If every stop is hit at its price: **{amount} {snapshot.currency}**, {note}. A gap can cost more.")
     if rows:
@@ -72,6 +67,17 @@ def _totals(snapshot: Snapshot) -> None:
             pd.DataFrame(rows), column_config=TOTAL_COLUMNS, hide_index=True, height="content", key="risk-totals",
             alt="Gross, net and margin against their limits",
         )  # fmt: skip
+
+
+def _total(label: str, use: LimitUse) -> dict[str, Any]:
+    return {
+        "Total": label,
+        "Used now": limit_use.fixed(use.value),
+        "Limit": use.limit,
+        "Used": min(use.used_pct or 0.0, 100.0),
+        "State": limit_use.state(use.used_pct),
+        "Left": limit_use.fixed(use.distance),
+    }
 
 
 def _instruments(snapshot: Snapshot) -> None:

@@ -4,6 +4,7 @@ I must not measure anything, nor know a limit by name; the snapshot brings both.
 My tests are in tests/ui/test_risk.py.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import Field
 from decimal import Decimal
@@ -21,6 +22,8 @@ NEAR_PCT, FULL_PCT = 75.0, 100.0
 WITHIN, NEAR, REACHED = "○ within", "▲ near", "■ reached"
 NOT_MEASURED = "not measured yet"
 _EQUITY = " of equity"
+_SHARE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?) %")
+_LONG = re.compile(r"(?<![\d.,:])\d{4,}(?![\d-])")
 # Read well on both grounds; the words and shapes say what the colours do.
 _COLOURS = {NEAR: "color: #c77700", REACHED: "color: #dc3545"}
 
@@ -42,13 +45,25 @@ def short(text: str) -> str:
     return text.replace(_EQUITY, "")
 
 
+def grouped(text: str) -> str:
+    """Put thousands separators into the long numbers of a text; decimals, times and names stay as they are."""
+    return _LONG.sub(lambda match: f"{int(match[0]):,}", text)
+
+
+def fixed(text: str) -> str:
+    """Write a measured share with two decimals, so that it does not jump; other numbers with separators."""
+    return grouped(_SHARE.sub(lambda match: f"{Decimal(match[1]):.2f} %", text))
+
+
 def left(snapshot: Snapshot, name: str) -> str:
     """Say what is allowed and how far away that is: "of 10 %, 9.58 % left"; empty while nobody knows."""
     use = find(snapshot, name)
     if use is None or use.used_pct is None:
-        return "" if use is None or not use.limit else f"limit {short(use.limit)}"
+        return "" if use is None or not use.limit else f"limit {short(grouped(use.limit))}"
     near = state(use.used_pct)
-    return f"of {short(use.limit)}, {short(use.distance)} left" + (f", {near}" if near != WITHIN else "")
+    return f"of {short(grouped(use.limit))}, {short(fixed(use.distance))} left" + (
+        f", {near}" if near != WITHIN else ""
+    )
 
 
 def nearest(snapshot: Snapshot) -> str:
@@ -69,12 +84,16 @@ def draw(snapshot: Snapshot) -> None:
     st.caption(
         "Of a limit by instrument or currency the row shows the one that is nearest to it. "
         f"{NEAR} is {NEAR_PCT:.0f} % and more, {REACHED} {FULL_PCT:.0f} % and more. "
-        "Risk per trade is what each entry is sized to, so it is near while a position is held."
+        "Entries are sized to Risk per trade and cut to Position size, so these may be full in a sound session."
     )
     for title, items in limit_groups.groups().items():
         st.markdown(f"**{title}**")
+        found = rows(snapshot, items)
+        is_measured = bool(found["Used"].notna().any())
+        shown = found if is_measured else found.drop(columns=["Used", "State", "Left"])
         st.dataframe(
-            rows(snapshot, items).style.map(_colour, subset=["State"]), column_config=COLUMNS, hide_index=True,
+            shown.style.map(_colour, subset=["State"]) if is_measured else shown,
+            column_config=COLUMNS if is_measured else WORD_COLUMNS, hide_index=True,
             height="content", key=f"risk-limits-{title}", alt=f"{title}: each limit with what is used and left of it",
         )  # fmt: skip
 
@@ -89,11 +108,11 @@ def _row(snapshot: Snapshot, item: "Field[Any]") -> dict[str, Any]:
     pct = use.used_pct if use else None
     return {
         "Limit": item.metadata["label"],
-        "Used now": use.value if use else NOT_MEASURED,
-        "Allowed": use.limit if use else _allowed(snapshot, item),
+        "Used now": fixed(use.value) if use else NOT_MEASURED,
+        "Allowed": grouped(use.limit) if use else _allowed(snapshot, item),
         "Used": None if pct is None else min(max(pct, 0.0), FULL_PCT),
         "State": f"{state(pct)}, {pct:.0f} %" if pct is not None and pct > FULL_PCT else state(pct),
-        "Left": use.distance if use else "",
+        "Left": fixed(use.distance) if use else "",
         "A change counts": item.metadata["effect"].value,
         "Meaning": item.metadata["note"],
     }
@@ -162,6 +181,11 @@ COLUMNS: dict[str, Any] = {
     "Left": column.TextColumn(width=130, help="How far away the limit is"),
     "A change counts": column.TextColumn(width=110, help="From when on a changed limit counts"),
     "Meaning": column.TextColumn(width="large"),
+}
+WORD_COLUMNS: dict[str, Any] = {
+    **COLUMNS,
+    "Used now": column.TextColumn(width=340),
+    "Allowed": column.TextColumn(width=220),
 }
 DEFAULT_COLUMNS: dict[str, Any] = {
     "Limit": column.TextColumn(pinned=True, width=170),

@@ -140,8 +140,8 @@ def _gate(number: int, gate: Gate) -> dict[str, str]:
         "No.": str(number),
         "Gate": formats.label(gate.name),
         "Answer": "✓ passed" if gate.passed else "✗ FAILED",
-        "Value": gate.value,
-        "Limit": gate.limit,
+        "Value": limit_use.grouped(gate.value),
+        "Limit": limit_use.grouped(gate.limit),
     }
     escaped = {name: formats.escaped(text) for name, text in cells.items()}
     return escaped if gate.passed else {name: f"**{text}**" if text else "" for name, text in escaped.items()}

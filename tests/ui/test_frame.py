@@ -247,7 +247,7 @@ COLD = tuple(
         ({"session_state": SessionState.FAULTED, "reason": "disk full"}, "stopped on an error: disk full"),
         ({"session_state": SessionState.WARMING_UP, "warmup": COLD}, "GBP_USD has 12 of 60 bars (and 1 more)."),
         ({"session_state": SessionState.STOPPING}, "The session is stopping."),
-        ({"breakers": (TRIPPED,)}, "Breaker daily loss has tripped: 3.1 % of 3 %; release it on Overview."),
+        ({"breakers": (TRIPPED,)}, "Breaker daily loss has tripped: 3.1 % of 3 %; release it on Overview or Risk."),
         (
             {"breakers": (latched("late_fill", "order 1-EUR_USD-0-1"),)},
             "Breaker late fill has tripped: order 1-EUR_USD-0-1 was filled after it had expired; release it on",
