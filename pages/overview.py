@@ -210,12 +210,11 @@ def _tiles(snapshot: Snapshot) -> None:
         _tile(f"Equity ({currency})", formats.money(equity), f"{open_pl} open P/L", snapshot.unrealized_pl_home)
         day = formats.signed_percent(snapshot.day_pl_pct)
         _tile(f"Today P/L ({currency})", formats.signed_money(snapshot.day_pl_home), day, snapshot.day_pl_home)
-        limit = limit_use.left(snapshot, "drawdown_pct_max")
-        worst = f"{limit + ', ' if limit else ''}worst {formats.percent(snapshot.max_drawdown_pct)}"
-        _tile("Drawdown", formats.percent(snapshot.drawdown_pct), worst)
-        cap = limit_use.left(snapshot, "exposure_pct_max")
+        worst = f"worst {formats.percent(snapshot.max_drawdown_pct)}"
+        fallen = limit_use.left(snapshot, "drawdown_pct_max") or worst
+        _tile("Drawdown", formats.percent(snapshot.drawdown_pct), fallen, help_text=f"{worst.capitalize()} so far.")
         risk = f"{_share(snapshot.risk_home, equity)}{_if_stopped(snapshot)}"
-        exposed = f"{_share(snapshot.exposure_home, equity)} {cap}".strip()
+        exposed = limit_use.whole(snapshot, "exposure_pct_max") or _share(snapshot.exposure_home, equity)
         _held_tile(snapshot, f"Open risk ({currency})", snapshot.risk_home, risk, positions.risk_help(snapshot))
         _held_tile(snapshot, f"Exposure ({currency})", snapshot.exposure_home, exposed)
 
@@ -293,7 +292,8 @@ def _quote_line(snapshot: Snapshot, instrument: Instrument) -> str:
 
 
 def _equity(snapshot: Snapshot) -> None:
-    st.markdown(f"**Equity and drawdown** ({snapshot.currency}, % below the highest)")
+    worst = formats.percent(snapshot.max_drawdown_pct)
+    st.markdown(f"**Equity and drawdown** ({snapshot.currency}, % below the highest, worst {worst})")
     points = snapshot.equity_curve
     if len(points) < 2:
         st.caption("The curve begins after the second closed bar.")

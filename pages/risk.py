@@ -33,6 +33,7 @@ from pages.parts import (
 LIMITS, EDIT, BREAKERS, EXPOSURE = "Limits", "Change limits", "Breakers", "Exposure"
 WHAT_IF, BLOCKED, NEWS = "What if", "What stopped trades", "News"
 PARTS = (LIMITS, EDIT, BREAKERS, EXPOSURE, WHAT_IF, BLOCKED, NEWS)
+TRIPPED = ":material/electrical_services:"
 _TILES = (
     ("daily_loss_pct_max", "Daily loss"),
     ("drawdown_pct_max", "Drawdown"),
@@ -76,7 +77,7 @@ def _before_the_first(node: TradingNode, snapshot: Snapshot) -> None:
 def _live(node: TradingNode, part: str) -> None:
     """What is the matter, what a trader looks at first, and the chosen part: all of one snapshot."""
     snapshot = node.snapshot
-    _notice(node, snapshot)
+    _notice(node, snapshot, part)
     with st.container(key="keel-stale-risk" if frame.is_stale(snapshot) else "keel-fresh-risk"):
         _tiles(snapshot)
         if snapshot.usage:
@@ -84,7 +85,7 @@ def _live(node: TradingNode, part: str) -> None:
         _part(node, snapshot, part)
 
 
-def _notice(node: TradingNode, snapshot: Snapshot) -> None:
+def _notice(node: TradingNode, snapshot: Snapshot, part: str) -> None:
     state, reason = snapshot.session_state, formats.sentence(snapshot.reason or "No reason was given")
     if state == SessionState.FAULTED:
         st.error(f"**The session stopped on an error.** {reason} These figures are its last.", icon=":material/error:")
@@ -106,11 +107,15 @@ def _notice(node: TradingNode, snapshot: Snapshot) -> None:
             icon=":material/warning:",
         )
     if snapshot.active:
-        _trading_notice(node, snapshot)
+        _trading_notice(node, snapshot, part)
 
 
-def _trading_notice(node: TradingNode, snapshot: Snapshot) -> None:
-    for breaker in breakers.tripped(snapshot):
+def _trading_notice(node: TradingNode, snapshot: Snapshot, part: str) -> None:
+    tripped = breakers.tripped(snapshot)
+    if tripped and part != BREAKERS:  # one line, so that several do not push the page away on a phone
+        names = formats.escaped(", ".join(breakers.label(breaker.name) for breaker in tripped))
+        st.error(f"**Tripped: {names}.** What it means and the release are in the part Breakers.", icon=TRIPPED)
+    for breaker in tripped if part == BREAKERS else ():
         breakers.notice(node, snapshot, breaker)
     if snapshot.trading_state == TradingState.HALTED:
         st.error(

@@ -4,6 +4,7 @@ I must not send anything, nor let a refusal fade away.
 My tests are in tests/ui/test_risk.py.
 """
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import streamlit as st
@@ -36,11 +37,11 @@ def verdict(snapshot: Snapshot, name: str) -> Verdict | None:
     return known if known is not None and known.command_id == asked(name) else None
 
 
-def draw(snapshot: Snapshot, name: str) -> Verdict | None:
-    """Show that answer, or that it has not come yet."""
+def draw(snapshot: Snapshot, name: str, worded: Callable[[str], str] = str) -> Verdict | None:
+    """Show that answer, in the words of the page, or that it has not come yet."""
     known = verdict(snapshot, name)
     if known is not None:
-        line = f"at {formats.utc(known.ts_ns)}: {known.detail}"
+        line = f"at {formats.utc(known.ts_ns)}: {worded(known.detail)}"
         if known.accepted:
             st.success(f"**Accepted** {formats.sentence(line)}", icon=":material/check_circle:")
         else:

@@ -66,6 +66,15 @@ def left(snapshot: Snapshot, name: str) -> str:
     )
 
 
+def whole(snapshot: Snapshot, name: str) -> str:
+    """Say in a narrow place, without decimals, what is used, allowed and left: "126 % of 500 %, 374 % left"."""
+    use = find(snapshot, name)
+    if use is None or use.used_pct is None:
+        return ""
+    words = short(f"{use.value} of {use.limit}, {use.distance} left")
+    return grouped(_SHARE.sub(lambda match: f"{Decimal(match[1]):.0f} %", words))
+
+
 def nearest(snapshot: Snapshot) -> str:
     """Name the limits that are near or reached, the fullest first; a sentence either way."""
     full = sorted(

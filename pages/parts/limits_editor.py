@@ -212,7 +212,7 @@ def _effect(node: TradingNode, base: _Base, edit: Edit) -> None:
     """Show what the typed values would change now, and the button for it; refreshed without touching the inputs."""
     snapshot = node.snapshot
     st.markdown("**What would change**")
-    known = answers.draw(snapshot, NAME)
+    known = answers.draw(snapshot, NAME, worded)
     if known is not None and known.accepted and st.session_state.get(_DONE) != known.command_id:
         st.session_state[_DONE] = known.command_id
         start_over()
@@ -223,7 +223,8 @@ def _effect(node: TradingNode, base: _Base, edit: Edit) -> None:
     for problem in edit.problems:
         st.error(formats.escaped(problem), icon=":material/error:")
     after, found = _after(snapshot.limits, edit)
-    _preview(found)
+    if found or not edit.problems:
+        _preview(found)
     if base.limits != snapshot.limits:
         st.caption("The limits were changed elsewhere meanwhile. Only what you typed is applied to those in force.")
     _buttons(node, snapshot, edit, after, found)

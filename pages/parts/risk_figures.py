@@ -19,6 +19,7 @@ from pages.parts.figures import ACCENT, DOWN, GRID, QUIET, TEXT
 
 ROW_PX, FRAME_PX = 34, 84
 GATES_MAX = 15
+WHOLE_BELOW = 6
 
 
 def height(rows: int) -> int:
@@ -91,6 +92,9 @@ def _certain(leg: LegView) -> Decimal:
 def blocked(found: Blocked) -> go.Figure:
     """Draw how often each gate failed, the part in which it was the first one filled."""
     figure = go.Figure(layout={**_layout("blocked", "entries"), "barmode": "stack"})
+    figure.update_layout(legend_traceorder="normal")
+    if max(found.failed.values(), default=0) < WHOLE_BELOW:
+        figure.update_xaxes(dtick=1, tickformat="d")  # halves of an entry say nothing
     names = sorted(found.failed, key=lambda name: (found.failed[name], name))[-GATES_MAX:]
     labels = [formats.label(name) for name in names]
     first = [found.first.get(name, 0) for name in names]

@@ -113,7 +113,7 @@ def test_tightening_needs_one_click_and_is_in_force(node: TradingNode) -> None:
     assert limits_editor.TIGHTER in str(app.table[0].value)
     pick(app.button, "Apply").click().run()
     said = answered(node, app, 1)
-    assert "Accepted at" in said and "margin_pct_max from 50 to 30" in said
+    assert "Accepted at" in said and "Margin use from 50 to 30" in said
     assert node.snapshot.limits is not None and node.snapshot.limits.margin_pct_max == 30
     app.run()
     assert field(app, FREE).value == 30.0
@@ -157,6 +157,8 @@ def test_after_a_daily_breaker_loosening_is_closed_with_the_time(node: TradingNo
     if node.snapshot.no_loosening_until_ns == shot.no_loosening_until_ns > node.snapshot.ts_ns:
         assert pick(app.button, "Loosen ...").disabled
         assert "limits can only be made stricter until 2025-" in texts(app)
+    assert "Tripped: daily loss." in texts(app).replace("*", "")
+    part(app, risk.BREAKERS)
     assert "Breaker daily loss has tripped" in texts(app)
     assert "or the trading day ends" in texts(app)
 

@@ -53,7 +53,7 @@ def test_limits_are_tightened_kept_and_not_loosened_by_a_click(browser: Browser,
         refreshed(page)  # what was typed must outlive it
     expect(page.get_by_label("Margin use, % of equity", exact=True)).to_have_value("30")
     main.get_by_role("button", name="Apply").click()
-    expect(main.get_by_text("margin_pct_max from 50 to 30")).to_be_visible(timeout=SLOW_MS)
+    expect(main.get_by_text("Margin use from 50 to 30")).to_be_visible(timeout=SLOW_MS)
     choose(page, "Limits")
     expect(main.get_by_text("of 30 %,").first).to_be_visible(timeout=SLOW_MS)
 
