@@ -79,6 +79,7 @@ def session(
     currency: Annotated[str, typer.Option(help="currency of the account")] = "USD",
     profile: Annotated[str, typer.Option(help="limits of this profile; --limit goes on top")] = "",
     limit: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, for example risk_per_trade_pct=0.25")] = None,
+    news: Annotated[Path | None, typer.Option(help="calendar of news; default: news.csv in the data folder")] = None,
     confirm: Annotated[str, typer.Option(help="mode live: TRADE LIVE and the account's last four digits")] = "",
     new_books: Annotated[
         bool, typer.Option("--new-books", help="forget what earlier runs recorded of the account")
@@ -106,7 +107,7 @@ def session(
         limits=limits,
     )
     begun = time.monotonic()
-    prepared = wiring.prepare(config, settings, Arming(phrase=confirm, limits_set=by_hand), db)
+    prepared = wiring.prepare(config, settings, Arming(phrase=confirm, limits_set=by_hand), db, news_file=news)
     loaded = time.monotonic()
     notes = [imported.summary() for imported in prepared.imported]
     notes += filter(None, [wiring.advice(config, settings, db or settings.database_path)])

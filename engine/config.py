@@ -64,6 +64,11 @@ class Settings:
         return self.data_dir / "profiles"
 
     @property
+    def news_path(self) -> Path:
+        """The operator's calendar of news, loaded when a session starts."""
+        return self.data_dir / "news.csv"
+
+    @property
     def halt_path(self) -> Path:
         """While this file exists nothing is sent."""
         return self.data_dir / "HALT"

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from engine import __version__
+from engine import __version__, news
 from engine.adapters.alerts.webhook import Delivery, WebhookAlerter, url_forms
 from engine.adapters.clock import GAP_NS, PacedClock, SystemClock, VenueClock, monotonic_s, pause, wall_ns
 from engine.adapters.history.csv_bars import ImportedBars, read_bars
@@ -46,19 +46,9 @@ from engine.store.journal import JournalStore, open_journal
 from engine.store.queries import connect_readonly, has_run
 
 __all__ = [
-    "Delivery",
-    "Emergency",
-    "JournalStore",
-    "ModelRegistry",
-    "Prepared",
-    "Recording",
-    "Side",
-    "Standing",
-    "WebhookAlerter",
-    "monotonic_s",
-    "pause",
-    "wall_ns",
-]
+    "Delivery", "Emergency", "JournalStore", "ModelRegistry", "Prepared", "Recording", "Side",
+    "Standing", "WebhookAlerter", "monotonic_s", "pause", "wall_ns",
+]  # fmt: skip
 
 DEFAULT_INSTRUMENTS = ("EUR_USD", "GBP_USD", "USD_JPY", "AUD_USD")
 STARTER_BARS = 6_000
@@ -160,8 +150,13 @@ def prepare(
     arming: Arming | None = None,
     database: Path | None = None,
     changed_options: tuple[str, ...] | None = None,
+    news_file: Path | None = None,
 ) -> Prepared:
-    """Check and load everything that a session needs; raises ConfigError, writes nothing but a backup that is due."""
+    """Check and load everything that a session needs; raises ConfigError, writes nothing but a backup that is due.
+
+    The calendar of news is that of the configuration, of news_file, or else of the data folder.
+    """
+    config = replace(config, news=news.chosen(config.news, news_file, settings.news_path))
     if not config.mode.is_simulated:
         return _prepare_at_oanda(config, settings, arming, database, changed_options)
     imported = _imported(config)
@@ -308,6 +303,7 @@ def check(config: SessionConfig, settings: Settings) -> str | None:
     OANDA is not asked, and whether a live session was armed is judged when it starts.
     """
     try:
+        news.chosen(config.news, None, settings.news_path)
         if not config.mode.is_simulated:
             _checked_offline(config, settings)
             return None

@@ -16,29 +16,27 @@ import streamlit as st
 from streamlit import column_config as column
 
 from engine import wiring
-from engine.domain.command import AcknowledgeBreaker
 from engine.domain.decision import Decision
 from engine.domain.error import ConfigError
 from engine.domain.event import SessionState, TradingState
 from engine.domain.instrument import Instrument
 from engine.node import TradingNode
-from engine.snapshot import BreakerView, Snapshot
+from engine.snapshot import Snapshot
 from engine.store import queries
 from pages.parts import (
     account,
     alerts,
     arming,
     breakers,
-    confirm,
     figures,
     foreign,
     formats,
     frame,
+    limit_use,
     live_chart,
     positions,
     tables,
     trade_tables,
-    unlock,
 )
 from pages.parts.figures import RoundTrip
 
@@ -159,7 +157,7 @@ def _default_summary(node: TradingNode) -> str:
 
 def _trading_notice(node: TradingNode, snapshot: Snapshot) -> None:
     for breaker in breakers.tripped(snapshot):
-        _tripped(node, snapshot, breaker)
+        breakers.notice(node, snapshot, breaker)
     if arming.is_over(snapshot):
         _disarmed(node, snapshot)
     if snapshot.trading_state == TradingState.HALTED:
@@ -183,27 +181,6 @@ def _disarmed(node: TradingNode, snapshot: Snapshot) -> None:
     )
     with st.popover("Arm again"):
         arming.again(node, snapshot, "page")
-
-
-def _tripped(node: TradingNode, snapshot: Snapshot, breaker: BreakerView) -> None:
-    """Show a latched breaker with the form that releases it."""
-    st.error(
-        f"**Breaker {formats.label(breaker.name)} has tripped** at {formats.utc(breaker.tripped_ns or 0)}: "
-        f"{formats.sentence(breakers.cause(breaker))}  \n"
-        f"{breakers.advice(breaker)} Only orders that lower exposure may leave until you release it.",
-        icon=":material/electrical_services:",
-    )
-    with st.popover("Release this breaker"):
-        name = f"release-{breaker.name}"
-        if unlock.locks_session(node):
-            unlock.field(node, name)
-            return
-        reason = st.text_input("Why may trading go on?", key=f"{name}-reason", max_chars=200)
-        confirm.button(
-            node, snapshot, name, "Release",
-            lambda command_id: AcknowledgeBreaker(command_id=command_id, breaker=breaker.name, reason=reason),
-            icon=":material/lock_open:", disabled=not reason.strip(),
-        )  # fmt: skip
 
 
 def _closed_trades(node: TradingNode, snapshot: Snapshot) -> tuple[RoundTrip, ...]:
@@ -230,18 +207,16 @@ def _closed_trades_of(node: TradingNode, run_id: int | None) -> tuple[RoundTrip,
 def _tiles(snapshot: Snapshot) -> None:
     """Draw the key figures; shares are of equity."""
     currency, equity = snapshot.currency, snapshot.equity_home
-    limits = snapshot.limits
     with st.grid(min_column_width=165):
         open_pl = formats.signed_money(snapshot.unrealized_pl_home)
         _tile(f"Equity ({currency})", formats.money(equity), f"{open_pl} open P/L", snapshot.unrealized_pl_home)
         day = formats.signed_percent(snapshot.day_pl_pct)
         _tile(f"Today P/L ({currency})", formats.signed_money(snapshot.day_pl_home), day, snapshot.day_pl_home)
-        limit = f"limit {tables.plain(limits.drawdown_pct_max)} %, " if limits else ""
-        worst = f"{limit}worst {formats.percent(snapshot.max_drawdown_pct)}"
-        _tile("Drawdown", formats.percent(snapshot.drawdown_pct), worst)
-        cap = f", limit {tables.plain(limits.exposure_pct_max)} %" if limits else ""
+        worst = f"worst {formats.percent(snapshot.max_drawdown_pct)}"
+        fallen = limit_use.left(snapshot, "drawdown_pct_max") or worst
+        _tile("Drawdown", formats.percent(snapshot.drawdown_pct), fallen, help_text=f"{worst.capitalize()} so far.")
         risk = f"{_share(snapshot.risk_home, equity)}{_if_stopped(snapshot)}"
-        exposed = f"{_share(snapshot.exposure_home, equity)}{cap}"
+        exposed = limit_use.whole(snapshot, "exposure_pct_max") or _share(snapshot.exposure_home, equity)
         _held_tile(snapshot, f"Open risk ({currency})", snapshot.risk_home, risk, positions.risk_help(snapshot))
         _held_tile(snapshot, f"Exposure ({currency})", snapshot.exposure_home, exposed)
 
@@ -319,7 +294,8 @@ def _quote_line(snapshot: Snapshot, instrument: Instrument) -> str:
 
 
 def _equity(snapshot: Snapshot) -> None:
-    st.markdown(f"**Equity and drawdown** ({snapshot.currency}, % below the highest)")
+    worst = formats.percent(snapshot.max_drawdown_pct)
+    st.markdown(f"**Equity and drawdown** ({snapshot.currency}, % below the highest, worst {worst})")
     points = snapshot.equity_curve
     if len(points) < 2:
         st.caption("The curve begins after the second closed bar.")

@@ -7,7 +7,7 @@ My tests are in tests/ui/test_frame.py.
 import streamlit as st
 
 from engine.node import TradingNode
-from pages import overview, session, trades
+from pages import overview, risk, session, trades
 from pages.parts import frame, locked, unlock
 
 # A keel from ahead; drawn here because an icon by name would be fetched from the internet.
@@ -26,6 +26,7 @@ page = st.navigation(
             st.Page(overview.render, title="Overview", icon=":material/monitoring:", default=True),
             st.Page(session.render, title="Session", icon=":material/tune:", url_path="session"),
             st.Page(trades.render, title="Trades", icon=":material/receipt_long:", url_path="trades"),
+            st.Page(risk.render, title="Risk", icon=":material/shield:", url_path="risk"),
         ]
     },
     position="hidden" if hidden else "sidebar",

@@ -5,7 +5,8 @@ My tests are in tests/unit/store/test_queries.py.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -150,7 +151,50 @@ class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
     gates: tuple[Gate, ...] = ()
 
 
-_R = TypeVar("_R", RunRow, TradeRow, OrderRow, FillRow)
+class TripRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One trip of a breaker, as it was measured, and its release (None: it is tripped still, or ended with the run)."""
+
+    run_id: int
+    breaker: str
+    tripped_ns: int
+    measured: str
+    allowed: str
+    released_ns: int | None
+    release_reason: str | None
+    seq: int
+
+
+class Blocked(msgspec.Struct, frozen=True, kw_only=True):
+    """How often gates stopped entries of a run, up to the event last_seq.
+
+    decisions are all that were looked at, entries those of them that a gate stopped; first counts by gate how often it
+    was the first to fail, failed how often it failed at all.
+    """
+
+    last_seq: int = 0
+    decisions: int = 0
+    entries: int = 0
+    first: Mapping[str, int] = msgspec.field(default_factory=dict)
+    failed: Mapping[str, int] = msgspec.field(default_factory=dict)
+
+
+class _Gate(msgspec.Struct):
+    """As much of a gate as counting it needs."""
+
+    name: str
+    passed: bool
+
+
+class _Gates(msgspec.Struct):
+    gates: tuple[_Gate, ...] = ()
+
+
+class _Payload(msgspec.Struct):
+    decision: _Gates
+
+
+_GATES = msgspec.json.Decoder(_Payload)
+_R = TypeVar("_R", RunRow, TradeRow, OrderRow, FillRow, TripRow)
 
 _RUNS = "SELECT * FROM runs ORDER BY run_id DESC LIMIT ?"
 
@@ -190,6 +234,15 @@ _EQUITY = """WITH RECURSIVE
         SELECT t.balance_home FROM transactions AS t
         WHERE t.seq < d.seq AND +t.run_id = :run_id AND t.balance_home IS NOT NULL ORDER BY t.seq DESC LIMIT 1
     ) AS balance_home FROM picked CROSS JOIN decisions AS d USING (seq) ORDER BY d.seq"""
+
+_TRIPS = "SELECT * FROM breakers WHERE run_id = ? ORDER BY seq DESC LIMIT ?"
+
+_NEW_DECISIONS = """SELECT count(*), max(seq) FROM events
+    WHERE kind = 'DecisionMade' AND run_id = :run_id AND seq > :seq"""
+
+# Only these are decoded: most decisions have no gate that failed, and a search for text tells so at once.
+_FAILED_GATES = """SELECT payload FROM events WHERE kind = 'DecisionMade' AND run_id = :run_id
+    AND seq > :seq AND seq <= :last AND instr(payload, '"passed":false')"""
 
 _ENDS = """SELECT opening_balance_home,
     (SELECT min(seq) FROM decisions WHERE run_id = :run_id), (SELECT max(seq) FROM decisions WHERE run_id = :run_id)
@@ -312,6 +365,27 @@ def equity_curve(conn: sqlite3.Connection, run_id: int, points_max: int = 1000) 
     return tuple(
         EquityPoint(ts_ns=ts_ns, equity_home=Decimal(equity), balance_home=Decimal(balance or opening or equity))
         for ts_ns, equity, balance in rows
+    )
+
+
+def breaker_trips(conn: sqlite3.Connection, run_id: int, limit: int = 50) -> tuple[TripRow, ...]:
+    """Return the newest trips of breakers of a run with their releases, newest first."""
+    return tuple(_rows(TripRow, conn.execute(_TRIPS, (run_id, limit))))
+
+
+def blocked_entries(conn: sqlite3.Connection, run_id: int, known: Blocked | None = None) -> Blocked:
+    """Count what gates stopped in a run; goes on from what is known already, so that only new decisions are read."""
+    known = known or Blocked()
+    decisions, last = conn.execute(_NEW_DECISIONS, {"run_id": run_id, "seq": known.last_seq}).fetchone()
+    if not decisions:
+        return known
+    first, failed = Counter(known.first), Counter(known.failed)
+    for (payload,) in conn.execute(_FAILED_GATES, {"run_id": run_id, "seq": known.last_seq, "last": last}):
+        names = [gate.name for gate in _GATES.decode(payload).decision.gates if not gate.passed]
+        first.update(names[:1])
+        failed.update(names)
+    return Blocked(
+        last_seq=last, decisions=known.decisions + decisions, entries=first.total(), first=first, failed=failed
     )
 
 

@@ -18,7 +18,7 @@ from engine.domain.event import SessionState, TradingState
 from engine.domain.market import Granularity
 from engine.node import TradingNode
 from engine.snapshot import Snapshot
-from pages.parts import account, arming, breakers, confirm, formats, positions, unlock
+from pages.parts import account, arming, breakers, confirm, formats, limit_use, positions, unlock
 
 NS_PER_S = formats.NS_PER_S
 STALE_S_MIN = 3.0
@@ -153,10 +153,10 @@ def why_not_trading(snapshot: Snapshot) -> str:
         return _why_warming(snapshot)
     if state == SessionState.STOPPING:
         return "The session is stopping."
-    tripped = breakers.tripped(snapshot)
+    tripped = [each for each in breakers.tripped(snapshot) if not breakers.locked_instrument(each)]
     if tripped:
         why = breakers.cause(tripped[0])
-        return f"Breaker {formats.label(tripped[0].name)} has tripped: {why}; release it on Overview."
+        return f"Breaker {breakers.label(tripped[0].name)} has tripped: {why}; release it on Overview or Risk."
     if snapshot.trading_state != TradingState.ACTIVE or state == SessionState.DEGRADED:
         words = TRADING[snapshot.trading_state][2] if snapshot.trading_state != TradingState.ACTIVE else state
         return f"{words.capitalize()}: {snapshot.reason or 'no reason was given'}"
@@ -189,7 +189,9 @@ def _why_last_bar(snapshot: Snapshot) -> str:
     if not snapshot.decisions:
         return "Waiting for the first bar to close."
     last = max(snapshot.decisions, key=lambda decision: decision.bar_ts_ns)
-    return f"It may trade. Last bar, {last.instrument}: {last.action}, {last.reason}"
+    locked = ", ".join(filter(None, map(breakers.locked_instrument, breakers.tripped(snapshot))))
+    waiting = f" {locked} waits for a person, see Risk." if locked else ""
+    return f"It may trade.{waiting} Last bar, {last.instrument}: {last.action}, {last.reason}"
 
 
 @st.fragment(run_every=1)
@@ -309,6 +311,7 @@ def _money(snapshot: Snapshot) -> None:
         st.markdown(
             f"Equity **{formats.money(snapshot.equity_home)} {snapshot.currency}**  \n"
             f"Day P/L **{_day_pl(snapshot)}** ({formats.signed_percent(snapshot.day_pl_pct)})  \n"
+            f"Daily loss {_daily_loss(snapshot)}  \n"
             f"If all stops hit **{_risk(snapshot)}**  \n"
             f"{_freshness(snapshot)}"
         )
@@ -316,6 +319,14 @@ def _money(snapshot: Snapshot) -> None:
 
 def _day_pl(snapshot: Snapshot) -> str:
     return f"{formats.signed_money(snapshot.day_pl_home)} {snapshot.currency}"
+
+
+def _daily_loss(snapshot: Snapshot) -> str:
+    """How much of the limit is used, and how far away it is."""
+    use = limit_use.find(snapshot, "daily_loss_pct_max")
+    if use is None:
+        return formats.NOTHING
+    return f"**{limit_use.short(limit_use.fixed(use.value))}** {limit_use.left(snapshot, use.name)}"
 
 
 def _risk(snapshot: Snapshot) -> str:

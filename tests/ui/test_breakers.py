@@ -27,6 +27,9 @@ SAID = {
 }
 
 
+MEASURING = ["daily loss", "drawdown", "loss streak", "model faults", "data age", "broker errors"]
+
+
 def latched(node: TradingNode, name: str) -> Snapshot:
     """Let a running session latch this breaker, as its dispatcher or its audit would."""
     config: SessionConfig = replace(wiring.default_config(node.settings), speed=60.0)
@@ -52,7 +55,7 @@ def test_a_latch_is_a_sentence_with_what_to_do_and_no_bar(node: TradingNode, nam
     assert notice.startswith(f"**Breaker {label} has tripped** at ")
     assert f": {cause}.  \n{advice}" in notice
     assert notice.endswith(" Only orders that lower exposure may leave until you release it.")
-    assert bars(app) == ["daily loss", "drawdown"]
+    assert bars(app) == MEASURING
     assert f"{label}: {cause} &nbsp; :red[:material/block: **tripped**]" in texts(app)
     assert " of none" not in texts(app)
     order(node, StopSession(command_id="end"))
@@ -65,5 +68,5 @@ def test_a_latch_is_released_with_a_reason(node: TradingNode, name: str) -> None
     app.text_input[0].set_value("looked at it").run()
     pick(app.button, "Release").click().run()
     shot = wait_for(node, lambda snapshot: snapshot.trading_state is TradingState.ACTIVE)
-    assert [breaker.name for breaker in shot.breakers] == ["daily_loss", "drawdown"]
+    assert [breaker.name.replace("_", " ") for breaker in shot.breakers] == MEASURING
     order(node, StopSession(command_id="end"))

@@ -251,7 +251,7 @@ COLD = tuple(
             "Warming up again: the process stood still for 90 s.",
         ),
         ({"session_state": SessionState.STOPPING}, "The session is stopping."),
-        ({"breakers": (TRIPPED,)}, "Breaker daily loss has tripped: 3.1 % of 3 %; release it on Overview."),
+        ({"breakers": (TRIPPED,)}, "Breaker daily loss has tripped: 3.1 % of 3 %; release it on Overview or Risk."),
         (
             {"breakers": (latched("late_fill", "order 1-EUR_USD-0-1"),)},
             "Breaker late fill has tripped: order 1-EUR_USD-0-1 was filled after it had expired; release it on",

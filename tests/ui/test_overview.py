@@ -82,7 +82,10 @@ def test_a_running_session_is_drawn_with_tiles_charts_and_tables(node: TradingNo
         "Open risk (USD)",
         "Exposure (USD)",
     ]
-    assert tiles(app)["Drawdown"][1].startswith("limit 10 %, worst ")
+    assert tiles(app)["Drawdown"][1].startswith("of 10 %, ")
+    assert tiles(app)["Drawdown"][1].endswith(" % left")
+    assert tiles(app)["Exposure (USD)"][1].endswith(" % left")
+    assert ", worst " in texts(app)
     candles, equity = charts(app)
     assert candles["data"][0]["type"] == "candlestick"
     assert [item["name"] for item in equity["data"]] == ["equity", "drawdown"]

@@ -9,6 +9,7 @@ import pytest
 
 from engine.domain.decision import Gate
 from engine.domain.error import ConfigError
+from engine.domain.event import BreakerReleased, BreakerTripped
 from engine.store import queries, schema
 from tests.unit.store.tape import (
     MINUTE_NS,
@@ -225,3 +226,50 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     writer.close()
     with pytest.raises(ConfigError, match="newer than"):
         queries.connect_readonly(path)
+
+
+def gates(*failed: str) -> tuple[Gate, ...]:
+    names = ("spread", "exposure", "positions")
+    return tuple(Gate(name=name, value="1", limit="2", passed=name not in failed) for name in names)
+
+
+def test_blocked_entries_are_counted_by_gate_and_go_on_from_what_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "keel.sqlite"
+    store = opened_store(path)
+    journal = store.begin_run()
+    chosen: list[tuple[Gate, ...]] = [(), gates(), gates("spread", "positions"), gates("positions"), gates("spread")]
+    made = [decided(START_NS + n * MINUTE_NS, gates=each) for n, each in enumerate(chosen)]
+    record(journal, [*Tape(1).events, *made])
+    with queries.connect_readonly(path) as reader:
+        found = queries.blocked_entries(reader, 1)
+        assert (found.decisions, found.entries) == (5, 3)
+        assert found.first == {"spread": 2, "positions": 1}
+        assert found.failed == {"spread": 2, "positions": 2}
+        assert queries.blocked_entries(reader, 1, found) is found
+        record(journal, [decided(START_NS + 9 * MINUTE_NS, gates=gates("exposure"), reason='"passed":false')])
+        later = queries.blocked_entries(reader, 1, found)
+        assert (later.decisions, later.entries) == (6, 4)
+        assert later == queries.blocked_entries(reader, 1)
+        assert queries.blocked_entries(reader, 2) == queries.Blocked()
+    reader.close()
+    store.close()
+
+
+def test_trips_of_breakers_newest_first_with_their_releases(tmp_path: Path) -> None:
+    path = tmp_path / "keel.sqlite"
+    store = opened_store(path)
+    events = [
+        BreakerTripped(ts_ns=START_NS, breaker="daily_loss", value="3.1 %", limit="3 %"),
+        BreakerReleased(ts_ns=START_NS + 1, breaker="daily_loss", reason="looked", equity_home=OPENING),
+        BreakerTripped(ts_ns=START_NS + 2, breaker="drawdown", value="10 %", limit="10 %"),
+    ]
+    record(store.begin_run(), [*Tape(1).events, *events])
+    with queries.connect_readonly(path) as reader:
+        newest, oldest = queries.breaker_trips(reader, 1)
+        assert (newest.breaker, newest.tripped_ns, newest.released_ns) == ("drawdown", START_NS + 2, None)
+        assert (oldest.measured, oldest.allowed, oldest.release_reason) == ("3.1 %", "3 %", "looked")
+        assert oldest.released_ns == START_NS + 1
+        assert queries.breaker_trips(reader, 1, limit=1) == (newest,)
+        assert queries.breaker_trips(reader, 2) == ()
+    reader.close()
+    store.close()
