@@ -22,6 +22,7 @@ from pages.parts import (
     exposure,
     formats,
     frame,
+    gate_costs,
     limit_use,
     limits_editor,
     news_calendar,
@@ -157,6 +158,7 @@ def _part(node: TradingNode, snapshot: Snapshot, part: str) -> None:
         exposure.draw(snapshot)
     elif part == BLOCKED:
         blocked.draw(node, snapshot)
+        gate_costs.draw(node, snapshot)
     elif part == NEWS:
         news_calendar.next_events(node)
 
@@ -190,4 +192,3 @@ def _typed_part(node: TradingNode, snapshot: Snapshot, part: str) -> None:
             limits_editor.draw(node, snapshot)
         else:
             what_if.draw(node, snapshot)
-    # The cost of gates (pages/parts/gate_costs.py: draw(node, snapshot)) has its place here, below what stopped trades.
