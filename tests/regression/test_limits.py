@@ -12,12 +12,13 @@ import pytest
 from msgspec.structs import replace
 
 from engine.cli import main
-from engine.domain.command import UpdateRiskLimits
+from engine.domain.command import LOOSEN, UpdateRiskLimits
 from engine.domain.error import ConfigError
 from engine.domain.limit_changes import limits_from_text
 from engine.domain.limits import ANY, RiskLimits, StopMode
 from engine.domain.market import Bar, Quote
 from engine.domain.order import OrderIntent
+from tests.unit.session.breach_cases import BREAKERS, RULES
 from tests.unit.session.faulty import FaultyRig, make_faulty
 from tests.unit.session.rig import PIP, bar
 
@@ -27,8 +28,12 @@ ENTRY, REVERSAL = 10, 13
 LOOSE = RiskLimits(
     risk_per_trade_pct=Decimal(1),
     exposure_pct_max=Decimal(3_000),
+    exposure_net_pct_max=Decimal(3_000),
+    margin_pct_max=Decimal(100),
     position_units_max={ANY: Decimal(100_000_000)},
+    position_pct_max={ANY: Decimal(3_000)},
     positions_max=2,
+    currency_pct_max={ANY: Decimal(3_000)},
     order_interval_s_min=Decimal(0),
     spread_pips_max={ANY: Decimal(10)},
     quote_age_s_max=Decimal(60),
@@ -46,10 +51,18 @@ LOOSE = RiskLimits(
 CASES: dict[str, tuple[Any, str]] = {
     "risk_per_trade_pct": (Decimal("0.1"), "order units"),
     "exposure_pct_max": (Decimal(100), "gate exposure"),
+    "exposure_net_pct_max": (Decimal(100), "gate exposure_net"),
+    "margin_pct_max": (Decimal(3), "gate margin"),
     "position_units_max": ({ANY: Decimal(100)}, "order units"),
+    "position_pct_max": ({ANY: Decimal(50)}, "order units"),
+    "currency_pct_max": ({ANY: Decimal(100)}, "gate currency_leg"),
     "positions_max": (1, "gate positions"),
     "order_interval_s_min": (Decimal(600), "gate order_interval"),
+    "orders_per_minute_max": (1, "gate order_rate"),
+    "repeated_entries_max": (1, "breaker repeated_entries EUR_USD"),
     "spread_pips_max": ({ANY: Decimal("0.5")}, "gate spread"),
+    "edge_pips_min": (Decimal(1_000), "gate edge"),
+    "trading_windows": ({ANY: "Sat 00:00-01:00 UTC"}, "gate trading_window"),
     "quote_age_s_max": (Decimal(19), "gate quote_age"),
     "slippage_pips_max": (Decimal(1), "order price_bound"),
     "stop_mode": (StopMode.ATR, "order stop_loss"),
@@ -60,6 +73,23 @@ CASES: dict[str, tuple[Any, str]] = {
     "atr_period": (2, "order stop_loss"),
     "daily_loss_pct_max": (Decimal("0.1"), "breaker daily_loss"),
     "drawdown_pct_max": (Decimal("0.1"), "breaker drawdown"),
+}
+# Limits that need another market, hour or fault: the rule or breaker whose whole-session test breaks each.
+ELSEWHERE: dict[str, str] = {
+    "spread_ratio_max": "spread_ratio",
+    "volatility_ratio_max": "volatility",
+    "guard_bars": "spread_ratio",
+    "price_collar_atr_max": "price_collar",
+    "weekend_cutoff_min": "weekend",
+    "rollover_blackout_min": "rollover",
+    "news_before_min": "news",
+    "news_after_min": "news",
+    "trading_day": "daily_loss",
+    "cooldown_s": "cool_down",
+    "loss_streak_max": "loss_streak",
+    "model_faults_max": "model_faults",
+    "data_age_s_max": "data_age",
+    "broker_errors_max": "broker_errors",
 }
 
 
@@ -89,8 +119,8 @@ def lived(at_start: RiskLimits, then: RiskLimits) -> Lived:
         while rig.session.desk.decisions_made < 2:
             rig.step()
         if then != at_start:
-            rig.command(UpdateRiskLimits(command_id="u", limits=then))
-            assert rig.session.desk.verdicts[-1].accepted
+            rig.command(UpdateRiskLimits(command_id="u", limits=then, confirmation=LOOSEN))
+            assert rig.session.desk.verdicts[-1].accepted, rig.session.desk.verdicts[-1].detail
         rig.play()
         rig.close()
         desk = rig.session.desk
@@ -125,7 +155,13 @@ def calm(mode: StopMode) -> Lived:
     return lived(loose, loose)
 
 
-@pytest.mark.parametrize("name", [item.name for item in dataclasses.fields(RiskLimits)])
+def test_every_limit_has_a_case() -> None:
+    names = [item.name for item in dataclasses.fields(RiskLimits)]
+    assert sorted([*CASES, *ELSEWHERE]) == sorted(names)
+    assert set(ELSEWHERE.values()) <= {*RULES, *BREAKERS}
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_limits_wired(name: str) -> None:
     """Daily loss, drawdown, positions, spread and more stood in the form and in no line of code."""
     value, effect = CASES[name]
@@ -136,7 +172,7 @@ def test_limits_wired(name: str) -> None:
     assert (len(before.orders), before.gates, before.breakers) == (6, frozenset(), frozenset())
     # The ATR period sets the look-back: a running session refuses to change it.
     after = lived(strict if name == "atr_period" else loose, strict)
-    kind, what = effect.split()
+    kind, what = effect.split(maxsplit=1)
     if kind == "order":
         assert [getattr(one, what) for one in after.orders] != [getattr(one, what) for one in before.orders]
     else:
