@@ -141,7 +141,7 @@ def _tiles(snapshot: Snapshot) -> None:
         for name, label in _TILES:
             use = limit_use.find(snapshot, name)
             value = formats.NOTHING if use is None else limit_use.short(limit_use.fixed(use.value))
-            _tile(label, value, limit_use.left(snapshot, name) or limit_use.NOT_MEASURED)
+            _tile(limit_use.marked(label, use), value, limit_use.left(snapshot, name) or limit_use.NOT_MEASURED)
 
 
 def _tile(label: str, value: str, note: str, help_text: str | None = None) -> None:

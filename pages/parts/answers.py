@@ -37,6 +37,11 @@ def verdict(snapshot: Snapshot, name: str) -> Verdict | None:
     return known if known is not None and known.command_id == asked(name) else None
 
 
+def forget(name: str) -> None:
+    """Begin anew: what was asked belonged to another run."""
+    st.session_state.pop(f"{name}.asked", None)
+
+
 def draw(snapshot: Snapshot, name: str, worded: Callable[[str], str] = str) -> Verdict | None:
     """Show that answer, in the words of the page, or that it has not come yet."""
     known = verdict(snapshot, name)
@@ -46,7 +51,7 @@ def draw(snapshot: Snapshot, name: str, worded: Callable[[str], str] = str) -> V
             st.success(f"**Accepted** {formats.sentence(line)}", icon=":material/check_circle:")
         else:
             st.error(f"**Refused** {formats.sentence(line)}", icon=":material/block:")
-    elif unsent := confirm.not_sent():
+    elif asked(name) is not None and (unsent := confirm.not_sent()):
         st.error(f"**Not sent.** {formats.sentence(unsent)}", icon=":material/block:")
     elif asked(name) is not None and confirm.is_waiting(name):
         st.info("Sent; waiting for the engine's answer.", icon=":material/hourglass_top:")

@@ -61,9 +61,14 @@ def left(snapshot: Snapshot, name: str) -> str:
     if use is None or use.used_pct is None:
         return "" if use is None or not use.limit else f"limit {short(grouped(use.limit))}"
     near = state(use.used_pct)
-    return f"of {short(grouped(use.limit))}, {short(fixed(use.distance))} left" + (
-        f", {near}" if near != WITHIN else ""
-    )
+    words = f"of {short(grouped(use.limit))}, {short(fixed(use.distance))} left"
+    return words if near == WITHIN else f"{near[0]} {words}"  # a word more would not fit below a tile
+
+
+def marked(label: str, use: LimitUse | None) -> str:
+    """Put the shape and word of a limit that is near or reached behind its label."""
+    near = state(use.used_pct) if use else ""
+    return f"{label}, {near}" if near in (NEAR, REACHED) else label
 
 
 def whole(snapshot: Snapshot, name: str) -> str:

@@ -73,6 +73,8 @@ def _base(snapshot: Snapshot, limits: RiskLimits) -> _Base:
     base = st.session_state.get(_BASE)
     if isinstance(base, _Base) and base.run_id == snapshot.run_id:
         return base
+    if isinstance(base, _Base):
+        answers.forget(NAME)
     st.session_state[_TURN] = turn = st.session_state.get(_TURN, 0) + 1
     st.session_state[_BASE] = made = _Base(snapshot.run_id, turn, limits)
     return made

@@ -90,9 +90,10 @@ def _answer(
 def _preview(snapshot: Snapshot) -> Preview | None:
     """The answer to this browser's last question; kept, because another browser may ask something else."""
     if snapshot.preview is not None and snapshot.preview.command_id == answers.asked(NAME):
-        st.session_state[_KEPT] = snapshot.preview
-    kept: Preview | None = st.session_state.get(_KEPT)
-    return kept if kept is not None and kept.command_id == answers.asked(NAME) else None
+        st.session_state[_KEPT] = (snapshot.run_id, snapshot.preview)
+    run_id, kept = st.session_state.get(_KEPT, (None, None))
+    is_ours = isinstance(kept, Preview) and kept.command_id == answers.asked(NAME) and run_id == snapshot.run_id
+    return kept if is_ours else None
 
 
 def _show(snapshot: Snapshot, preview: Preview) -> None:

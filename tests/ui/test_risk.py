@@ -94,6 +94,9 @@ def test_near_and_reached_are_told_by_shape_and_word(node: TradingNode) -> None:
     assert found["Spread"]["Used"] == 100.0
     assert found["Quote age"]["Used now"] == limit_use.NOT_MEASURED
     assert found["Quote age"]["Allowed"] == "10 s"
+    tiles = {item.label: item.delta for item in app.metric}
+    assert tiles["Gross exposure, ■ reached"] == "■ of 9 %, 0.00 % left"
+    assert tiles["Margin"] == "of 9 %, 0.00 % left"
     assert "■ Spread 250 %, ■ Portfolio exposure 100 %, ▲ Concurrent positions 75 %." in texts(app)
 
 

@@ -17,8 +17,10 @@ from engine.domain.command import (
     PauseEntries,
     ResumeTrading,
     SessionConfig,
+    SetNews,
     StartSession,
     StopSession,
+    TryOrder,
     UpdateRiskLimits,
 )
 from engine.domain.event import SessionState, TradingState
@@ -26,6 +28,7 @@ from engine.domain.limits import RiskLimits
 from engine.node import TradingNode
 from engine.snapshot import BreakerView
 from engine.unlock import TRIES_MAX
+from pages import risk
 from pages.parts import formats, unlock
 from tests.ui.console import PATIENCE_S, open_shell, opened, order, show, texts, wait_for
 from tests.ui.oanda import choose, give_code, labels, pick, wait_until_running
@@ -96,6 +99,16 @@ def test_the_code_is_of_one_browser_session_only(set_up: TradingNode) -> None:
     assert asked(choose(opened("session"), Mode.PRACTICE)) == ["Unlock code"]
 
 
+@pytest.mark.parametrize("part", [risk.EDIT, risk.WHAT_IF])
+def test_the_risk_page_asks_for_the_code_before_anything_can_be_typed(set_up: TradingNode, part: str) -> None:
+    show(set_up, session_state=SessionState.RUNNING, config=PRACTICE, limits=RiskLimits(), run_id=1)
+    app = opened("risk")
+    app.button_group[0].select(part).run()
+    assert not app.exception
+    assert [item.label for item in app.text_input] == ["Unlock code"]
+    assert not app.number_input
+
+
 def send_what_is_given() -> None:
     import streamlit as st
 
@@ -128,6 +141,8 @@ RISKY: list[Command] = [
     AcknowledgeBreaker(command_id="c", breaker="drawdown", reason="seen"),
     ArmLive(command_id="c", phrase="TRADE LIVE 7001"),
     ClaimTrade(command_id="c", trade_id="1", choice="close"),
+    SetNews(command_id="c", news=()),
+    TryOrder(command_id="c", instrument="EUR_USD", direction=1),
 ]
 
 
