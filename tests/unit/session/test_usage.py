@@ -258,7 +258,7 @@ def test_a_limit_that_is_off_says_so(name: str, make: Make) -> None:
 
 def test_no_use_is_ever_negative(make: Make) -> None:
     """Not by a gain, nor a fill better than its quote, nor a quote from the future."""
-    world = make(names=BOTH)
+    world = make()
     world.frame()
     world.market.shift = PIP  # what was bought cost less than the quote had said
     world.enter()
