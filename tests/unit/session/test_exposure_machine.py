@@ -30,7 +30,7 @@ from tests.unit.session.faulty import LOST_ANSWER, LOST_ORDER, NOT_SENT
 from tests.unit.session.kept import House
 from tests.unit.session.rig import LIMITS, PIP, Script, bar
 
-ZERO = Decimal(0)
+ZERO, UNCAPPED = Decimal(0), Decimal(10**8)
 CENT = Decimal("0.01")
 STARTS = {
     "EUR_USD": (Decimal("1.10000"), PIP),
