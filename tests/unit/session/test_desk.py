@@ -141,6 +141,36 @@ def test_each_breaker_is_anchored_anew_by_itself() -> None:
     assert [breaker.read(desk.account_view()).measured for breaker in desk.panel.breakers[:2]] == [0, 0]
 
 
+def test_released_counting_breakers_count_anew_and_the_age_of_data_stays_what_it_is() -> None:
+    desk = desk_at("2025-01-06T10:00")
+    marked(desk, "2025-01-06T10:01", "1.10000")
+    desk.now_ns += 400 * NS_PER_S
+    for _ in range(4):
+        desk.conduct.failed(desk.now_ns)
+        desk.conduct.answered("EUR_USD", is_fault=True)
+    desk.conduct.losses_in_row = 4
+    desk.limits = RiskLimits(loss_streak_max=4, model_faults_max=4, broker_errors_max=4)
+    assert [trip.breaker for trip in desk.panel.update(desk.account_view())] == [
+        "loss_streak", "model_faults", "data_age", "broker_errors",
+    ]  # fmt: skip
+    for trip in desk.panel.trips:
+        desk.panel.release(trip.breaker)
+        desk.reanchor(trip.breaker)
+    # what is still so trips again: nobody can release a market that is silent
+    assert [trip.breaker for trip in desk.panel.update(desk.account_view())] == ["data_age"]
+    assert (desk.conduct.losses_in_row, desk.conduct.model_faults, desk.conduct.errors(desk.now_ns)) == (0, 0, 0)
+
+
+def test_data_have_an_age_only_while_something_can_be_traded() -> None:
+    desk = desk_at("2025-01-06T10:00")
+    assert desk.data_age_s is None
+    marked(desk, "2025-01-06T10:01", "1.10000")
+    desk.now_ns += 90 * NS_PER_S
+    assert desk.data_age_s == 90
+    desk.quotes["EUR_USD"] = quote("1.1", "1.1", ts_ns=desk.now_ns, tradeable=False)
+    assert desk.data_age_s is None
+
+
 def test_a_released_breaker_does_not_hide_the_runs_deepest_fall(tmp_path: Path) -> None:
     falling = [bar(i, Decimal("1.10000") - max(0, i - 10) * Decimal("0.0005")) for i in range(40)]
     limits = RiskLimits(

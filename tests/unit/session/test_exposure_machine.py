@@ -30,7 +30,7 @@ from tests.unit.session.faulty import LOST_ANSWER, LOST_ORDER, NOT_SENT
 from tests.unit.session.kept import House
 from tests.unit.session.rig import LIMITS, PIP, Script, bar
 
-ZERO = Decimal(0)
+ZERO, UNCAPPED = Decimal(0), Decimal(10**8)
 CENT = Decimal("0.01")
 STARTS = {
     "EUR_USD": (Decimal("1.10000"), PIP),
@@ -104,9 +104,10 @@ class Exposed(RuleBasedStateMachine):
 
     @initialize(
         moves=st.lists(st.integers(-6, 6), min_size=BARS, max_size=BARS),
-        changes=st.tuples(*(st.sampled_from(values) for values in VALUES.values())),
+        tight=st.lists(st.sampled_from(CHANGES), min_size=1, max_size=2),
     )
-    def begin(self, moves: list[int], changes: tuple[Any, ...]) -> None:
+    def begin(self, moves: list[int], tight: list[dict[str, Any]]) -> None:
+        """One or two limits are tight and the others wide, so that each of them is the one that matters at times."""
         bars = []
         for turn, (name, (mid, pip)) in enumerate(STARTS.items()):
             made = []
@@ -114,7 +115,9 @@ class Exposed(RuleBasedStateMachine):
                 mid += moves[(index + 7 * turn) % BARS] * pip
                 made.append(bar(index, mid, instrument=name, spread=pip, reach=2 * pip))
             bars.append(made)
-        self.limits = dataclasses.replace(WIDE, **dict(zip(VALUES, changes, strict=True)))
+        self.limits = dataclasses.replace(WIDE, **{name: values[-1] for name, values in VALUES.items()})
+        for change in tight:
+            self.limits = dataclasses.replace(self.limits, **change)
         self.model = Wishes()
         self.house = House(self.folder, bars, {}, limits=self.limits, model=self.model, speed=GRACE_OF_DAYS)
         self.house.broker.on_submit = self.leaves
@@ -127,21 +130,21 @@ class Exposed(RuleBasedStateMachine):
 
     # What may happen.
 
-    @rule(name=st.sampled_from(NAMES), direction=st.sampled_from([-1, 1, 1, 0]))
-    def wish(self, name: str, direction: int) -> None:
-        self.model.wishes[name] = direction
-
     @precondition(lambda self: self.house.session.next_due_ns() is not None)
-    @rule(count=st.integers(1, 3))
-    def play(self, count: int) -> None:
+    @rule(
+        wishes=st.fixed_dictionaries({name: st.sampled_from([1, -1, 1, 0]) for name in NAMES}),
+        count=st.integers(1, 2),
+        fault=st.sampled_from([None, None, None, LOST_ORDER, LOST_ANSWER, NOT_SENT]),
+    )
+    def trade(self, wishes: dict[str, int], count: int, fault: Any) -> None:
+        """Let the model want something, with a line that may break at the next order or the one after it."""
+        self.model.wishes = dict(wishes)
+        broker = self.house.broker
+        if fault is not None:
+            broker.outcomes[len(broker.submitted) + count] = fault
         for _ in range(count):
             if self.house.session.next_due_ns() is not None:
                 self.house.step()
-
-    @rule(kind=st.sampled_from([LOST_ORDER, LOST_ANSWER, NOT_SENT]))
-    def break_the_line(self, kind: object) -> None:
-        broker = self.house.broker
-        broker.outcomes[len(broker.submitted) + 1] = kind  # type: ignore[assignment]
 
     @rule()
     def fill_a_part(self) -> None:
