@@ -74,6 +74,7 @@ class TradingSession:
         beginning = Beginning(parts, desk, self._dispatcher, self._auditor, self._days)
         self._is_kept = beginning.begin(account.equity_home)
         self._watch()
+        self._dispatcher.lock_repeated()
         parts.journal.commit()
         log.info("session started: run %s", desk.run_id, extra={"subsystem": "session"})
 
@@ -101,6 +102,8 @@ class TradingSession:
         moved = self._days.mark()
         for command in commands:
             self._commands.handle(command)
+        if commands:
+            self._dispatcher.lock_repeated()
         if moved or commands or desk.equity_home != self._judged_home or desk.conduct.stirred or self._is_outside:
             self._watch()
         self._note_trading_state()
@@ -293,6 +296,8 @@ class TradingSession:
         if desk.state not in _TRADING or desk.was_decided(bar):
             return
         desk.bars_seen += 1
+        if desk.conduct.stirred:  # by the bar before this one in the same step: a model that fails, an order that did
+            self._watch()
         if is_stale:
             decision, wanted = pass_over(desk, bar)
         else:
@@ -325,9 +330,12 @@ class TradingSession:
         self._look_again()
 
     def _look_again(self) -> None:
-        """An order may have moved the account, and the log that was read behind it may have told of anything."""
+        """An order may have moved the account, and the log that was read behind it may have told of anything.
+
+        A loss that was closed at the price at which it was valued leaves equity as it was, and counts all the same.
+        """
         self._note_trouble()
-        if self._days.mark():
+        if self._days.mark() or self._desk.conduct.stirred:
             self._watch()
 
 
