@@ -102,8 +102,6 @@ class TradingSession:
         moved = self._days.mark()
         for command in commands:
             self._commands.handle(command)
-        if commands:
-            self._dispatcher.lock_repeated()
         if moved or commands or desk.equity_home != self._judged_home or desk.conduct.stirred or self._is_outside:
             self._watch()
         self._note_trading_state()
