@@ -188,6 +188,7 @@ class Checker:
 
     def _started(self, run_id: int, event: Any) -> None:
         demand(run_id > self.run_id, "I18", f"run {run_id} begins after run {self.run_id}")
+        self.rules.started(event)
         if not self.began:
             demand(event.continues is None, "I13", "the first run continues another")
             self.known = event.opening_transaction_id
@@ -196,7 +197,6 @@ class Checker:
             self.began = True
         else:
             demand(event.continues is not None, "I13", f"run {run_id} forgets the books of run {self.run_id}")
-        self.rules.started(event)
         for order_id, intent in self.intents.items():
             if self.status[order_id] is OrderStatus.INITIALIZED and order_id not in self.sent:
                 self.conduct.may_be_sent(intent)
