@@ -66,7 +66,8 @@ class ConductWatch:
         lost_ns = books.lost_ns.get(name)
         if lost_ns is not None:
             rested_ns = now_ns - lost_ns
-            demand(rested_ns >= limits.cooldown_s * NS_PER_S, "cool-down", f"{order_id}: {rested_ns / NS_PER_S} s")
+            rested = not limits.cooldown_s or rested_ns >= limits.cooldown_s * NS_PER_S
+            demand(rested, "cool-down", f"{order_id}: {rested_ns / NS_PER_S} s")
         many = 1 + sum(now_ns - MINUTE_NS < each for each in self._sent_ns)
         demand(many <= limits.orders_per_minute_max, "I9", f"{order_id} is order {many} within a minute")
         _, in_a_row = self._rows.get(name, (0, 0))
