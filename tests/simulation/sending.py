@@ -145,7 +145,11 @@ class Wire:
         quote = self._quotes()[name]
         least_ns = int(limits.order_interval_s_min * NS_PER_S)
         since_ns = intent.created_ns - self._entered.get(name, intent.created_ns - least_ns)
-        demand(since_ns >= least_ns, "I9", f"{order_id} is sent {since_ns / NS_PER_S} s after the last entry")
+        demand(
+            not least_ns or since_ns >= least_ns,
+            "I9",
+            f"{order_id} is sent {since_ns / NS_PER_S} s after the last entry",
+        )
         self._entered[name] = intent.created_ns
         demand(intent.stop_loss is not None, "I11", f"{order_id} has no stop-loss")
         if intent.stop_loss is not None:

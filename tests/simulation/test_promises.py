@@ -111,14 +111,10 @@ def test_the_worst_case_by_hand() -> None:
     ):
         with pytest.raises(Violation):
             check_sizes(worst, entry, Decimal(10_000), replace(fits, **{name: value}), quotes)
+    roomy = replace(WIDE, margin_pct_max=Decimal(1))
+    check_sizes(worst, entry, Decimal(7_400), roomy, quotes)
     with pytest.raises(Violation, match="margin"):
-        check_sizes(
-            worst,
-            entry,
-            Decimal(7_399),
-            replace(fits, exposure_pct_max=Decimal(500), exposure_net_pct_max=Decimal(500)),
-            quotes,
-        )
+        check_sizes(worst, entry, Decimal(6_000), roomy, quotes)
 
 
 def test_the_third_order_within_a_minute_is_one_too_many() -> None:
