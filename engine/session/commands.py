@@ -262,6 +262,7 @@ class CommandDesk:
         self._journal.append(
             LimitsChanged(ts_ns=desk.now_ns, limits=command.limits, revision=desk.limits_revision, loosened=looser)
         )
+        self._dispatcher.lock_repeated()
         told = ", ".join(f"{each.name} from {each.before} to {each.after}" for each in changed)
         return f"limits are in force from now on (revision {desk.limits_revision}): {told}"
 

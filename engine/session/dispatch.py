@@ -79,12 +79,17 @@ class Dispatcher:
         else:
             self.sync()
         if intent.reason is OrderReason.SIGNAL:
-            self._lock_if_repeated(intent)
+            self._lock_if_repeated(intent.instrument)
 
     def deny(self, intent: OrderIntent, risk_home: Decimal, why: str) -> None:
         """Record an order that was decided on and is not sent, where the operator looks for it."""
         self._initialize(intent, risk_home)
         self._update(intent.client_order_id, OrderStatus.DENIED, why)
+
+    def lock_repeated(self) -> None:
+        """Lock what has been entered too often to one side: by an order before a crash, or by a limit that is new."""
+        for name in self._desk.instruments:
+            self._lock_if_repeated(name)
 
     def doubt(self, order_id: str, why: str) -> None:
         """Take an order that an earlier run left unfinished for one that may or may not have reached the broker."""
@@ -126,9 +131,9 @@ class Dispatcher:
             OrderInitialized(ts_ns=self._desk.now_ns, intent=intent, risk_home=risk_home, command_id=command_id)
         )
 
-    def _lock_if_repeated(self, intent: OrderIntent) -> None:
+    def _lock_if_repeated(self, name: str) -> None:
         """Let an instrument wait for a person that was entered to one side as often in a row as is allowed."""
-        desk, name = self._desk, intent.instrument
+        desk = self._desk
         most, last = desk.limits.repeated_entries_max, desk.conduct.last_entry(name)
         if last is None or last.in_a_row < most:
             return

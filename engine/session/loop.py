@@ -78,6 +78,7 @@ class TradingSession:
         beginning = Beginning(parts, desk, self._dispatcher, self._auditor, self._days)
         self._is_kept = beginning.begin(account.equity_home)
         self._watch()
+        self._dispatcher.lock_repeated()
         parts.journal.commit()
         log.info("session started: run %s", desk.run_id, extra={"subsystem": "session"})
 
@@ -306,6 +307,8 @@ class TradingSession:
             return
         desk.bars_seen += 1
         self._shadows.follow(bar)
+        if desk.conduct.stirred:  # by the bar before this one in the same step: a model that fails, an order that did
+            self._watch()
         if is_stale:
             decision, wanted = pass_over(desk, bar)
         else:
@@ -344,9 +347,12 @@ class TradingSession:
         self._look_again()
 
     def _look_again(self) -> None:
-        """An order may have moved the account, and the log that was read behind it may have told of anything."""
+        """An order may have moved the account, and the log that was read behind it may have told of anything.
+
+        A loss that was closed at the price at which it was valued leaves equity as it was, and counts all the same.
+        """
         self._note_trouble()
-        if self._days.mark():
+        if self._days.mark() or self._desk.conduct.stirred:
             self._watch()
 
 

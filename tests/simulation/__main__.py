@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from tests.simulation.report import Report
 from tests.simulation.run import STEPS, run_seed, run_seeds
-from tests.simulation.saboteurs import RARE, SABOTEURS
+from tests.simulation.saboteurs import SABOTEURS
 from tests.simulation.shrink import shrink
 
 SABOTEUR_SEEDS = 100
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--trace", action="store_true", help="show what happened in the first seed, step by step")
     parser.add_argument("--shrink", action="store_true", help="find the faults that the first seed needs to fail")
     parser.add_argument(
-        "--saboteur", choices=sorted(SABOTEURS | RARE), help="plant this bug, and look for a seed that shows it"
+        "--saboteur", choices=sorted(SABOTEURS), help="plant this bug, and look for a seed that shows it"
     )
     parser.add_argument("--saboteurs", action="store_true", help="plant every bug, one after the other")
     return parser

@@ -33,12 +33,14 @@ class OpenTrade:
     price: Decimal
     opened_by: str | None
     stops: set[str] = field(default_factory=set)
+    result_home: Decimal = ZERO
 
 
 class Books:
     """Balance, open trades and ended orders as of transaction `up_to`.
 
-    made and ended are the numbers of the transactions that made and that ended each order with a client id.
+    made and ended are the numbers of the transactions that made and that ended each order with a client id. lost_ns is
+    when the newest losing trade of each instrument was closed, streak how many losing ones were closed in a row.
     """
 
     def __init__(self) -> None:
@@ -49,6 +51,8 @@ class Books:
         self.made: dict[str, int] = {}
         self.ended: dict[str, int] = {}
         self.opened_by: dict[str, str | None] = {}
+        self.lost_ns: dict[str, int] = {}
+        self.streak = 0
         self._protects: dict[str, str] = {}
 
     def read(self, log: Sequence[Transaction], up_to: int) -> None:
@@ -56,6 +60,11 @@ class Books:
         for transaction in log[self.up_to : up_to]:
             self._add(transaction)
         self.up_to = max(self.up_to, up_to)
+
+    def forget_results(self) -> None:
+        """Begin to count results anew: what was closed before there was an engine is none of its losses."""
+        self.lost_ns.clear()
+        self.streak = 0
 
     def units(self, instrument: str) -> Decimal:
         """Net units held."""
@@ -88,8 +97,10 @@ class Books:
         for part in (*fill.closed, *([fill.reduced] if fill.reduced else [])):
             trade = self.trades[part.trade_id]
             trade.units += part.units
+            trade.result_home += part.realized_pl_home + part.financing_home
             if not trade.units:
                 del self.trades[part.trade_id]
+                self._closed(trade, fill.ts_ns)
         if fill.opened:
             made = fill.opened
             self.opened_by[made.trade_id] = fill.client_order_id
@@ -98,6 +109,14 @@ class Books:
             )
             if made.stop_loss is not None:
                 self.trades[made.trade_id].stops.add(PROMISED)
+
+    def _closed(self, trade: OpenTrade, ts_ns: int) -> None:
+        """A trade is closed to its last unit: what all of its parts have brought counts."""
+        if trade.result_home < 0:
+            self.streak += 1
+            self.lost_ns[trade.instrument] = ts_ns
+        elif trade.result_home > 0:
+            self.streak = 0
 
     def _created(self, order: OrderCreated) -> None:
         if order.kind == "STOP_LOSS_ORDER" and order.trade_id in self.trades:

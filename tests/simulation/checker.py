@@ -29,6 +29,7 @@ from engine.domain.event import (
     FundsMoved,
     Interrupted,
     LimitsChanged,
+    NewsSet,
     OrderFilled,
     OrderInitialized,
     OrderUpdated,
@@ -42,8 +43,12 @@ from engine.domain.event import (
 from engine.domain.limits import RiskLimits
 from engine.domain.market import NS_PER_S, Quote
 from engine.domain.order import OrderIntent, OrderReason, OrderStatus, is_client_order_id
+from engine.domain.schedule import NewsEvent
 from engine.store.codec import decode
 from tests.simulation.books import Books
+from tests.simulation.conduct import LOCK, ConductWatch
+from tests.simulation.judging import demand
+from tests.simulation.limits import LimitsWatch
 from tests.simulation.venue import Venue
 
 GRACE_NS = 60 * NS_PER_S
@@ -59,21 +64,6 @@ _TRANSACTIONS = {
 }
 # What may be said of an order by an event of our own, and not by a transaction.
 _SAID = (OrderStatus.DENIED, OrderStatus.REJECTED, OrderStatus.UNRESOLVED, OrderStatus.EXPIRED)
-
-
-class Violation(BaseException):
-    """A promise was broken; not an Exception, so that the engine cannot catch it."""
-
-
-def fail(invariant: str, text: str) -> None:
-    """Break off with the number of the promise in RELIABILITY.md section 2."""
-    raise Violation(f"{invariant}: {text}")
-
-
-def demand(holds: bool, invariant: str, text: str) -> None:
-    """Break off unless this holds."""
-    if not holds:
-        fail(invariant, text)
 
 
 def bar_of(order_id: str) -> str:
@@ -93,7 +83,9 @@ class Checker:
         self.known = 0
         self.run_id = 0
         self.seq = 0
-        self.limits = RiskLimits()
+        self.rules = LimitsWatch()
+        self.conduct = ConductWatch()
+        self.news: tuple[NewsEvent, ...] = ()
         self.reconciled = self.interrupted = False
         self.interruptions = 0
         self.began = False
@@ -120,7 +112,6 @@ class Checker:
         self.anchors: dict[str, Decimal] = {}
         self.signal: Callable[[str, int], int] = lambda instrument, bar_ts_ns: 0
         self.quotes: Mapping[str, Quote] = {}
-        self.clock_error_ns = 0
         self.true_ns: Callable[[], int] = lambda: 0
         self._initialized_ns: dict[str, int] = {}
         self.was_read_afresh: Callable[[], bool] = lambda: False
@@ -158,6 +149,15 @@ class Checker:
         demand(not self.owed_trips, "late fill", f"{self.owed_trips} filled after they expired, and nothing tripped")
         self.released.clear()
 
+    @property
+    def limits(self) -> RiskLimits:
+        """The limits in force."""
+        return self.rules.in_force
+
+    def latched(self, instrument: str) -> list[str]:
+        """Breakers that keep an entry in this instrument from leaving; a lock is that of one instrument."""
+        return sorted(each for each in self.tripped if not each.startswith(LOCK) or each == f"{LOCK}{instrument}")
+
     def is_ours(self, opened_by: str | None) -> bool:
         """Say whether an order of this client id was ever sent by us, as the broker's side of the line saw it."""
         return opened_by in self.sent
@@ -175,27 +175,34 @@ class Checker:
         kind = type(event)
         if kind is SessionStarted:
             self._started(run_id, event)
+            self.conduct.take(event, self.books)
             return
         demand(run_id == self.run_id, "I18", f"run {run_id} goes on after run {self.run_id} has begun")
         if kind in _TRANSACTIONS:
             self._transaction(event, getattr(event, _TRANSACTIONS[kind]))
             return
+        self.conduct.take(event, self.books)
         handler = _HANDLERS.get(kind)
         if handler is not None:
             handler(self, event)
 
     def _started(self, run_id: int, event: Any) -> None:
         demand(run_id > self.run_id, "I18", f"run {run_id} begins after run {self.run_id}")
+        self.rules.started(event)
         if not self.began:
             demand(event.continues is None, "I13", "the first run continues another")
             self.known = event.opening_transaction_id
             self.books.read(self.venue.log, self.known)
+            self.books.forget_results()
             self.began = True
         else:
             demand(event.continues is not None, "I13", f"run {run_id} forgets the books of run {self.run_id}")
+        for order_id, intent in self.intents.items():
+            if self.status[order_id] is OrderStatus.INITIALIZED and order_id not in self.sent:
+                self.conduct.may_be_sent(intent)
         here = (event.opening_transaction_id, event.opening_balance_home)
         demand(here == (self.known, self.books.balance_home), "I13", f"run {run_id} begins at {here}, not {self.known}")
-        self.run_id, self.limits = run_id, event.config.limits
+        self.run_id, self.news = run_id, event.config.news
         self.interrupted = False
         self.anchors.pop("drawdown", None)
         self.reconciled = self.halted = self.paused = self.warm = False
@@ -208,6 +215,7 @@ class Checker:
         demand(transaction == true, "I12", f"transaction {number} is recorded as {transaction}, and was {true}")
         self.known = number
         self.books.read(self.venue.log, number)
+        self.conduct.take(event, self.books)
         order_id = getattr(transaction, "client_order_id", None)
         if order_id in self.sent:
             self._settled(order_id, type(event))
@@ -227,6 +235,7 @@ class Checker:
 
     def _decision(self, event: DecisionMade) -> None:
         decision = event.decision
+        self.rules.decided(decision)
         key = (decision.instrument, decision.bar_ts_ns)
         demand(key not in self.decided, "one decision per bar", f"bar {key} is decided on twice")
         self.decided.add(key)
@@ -275,21 +284,21 @@ class Checker:
         order_id = event.client_order_id
         demand(self.was_read_afresh(), "unresolved", f"{order_id} expires and the log was not read afresh")
         age_ns = self.true_ns() - self._initialized_ns[order_id]
-        demand(
-            age_ns >= GRACE_NS - self.clock_error_ns, "unresolved", f"{order_id} expires after {age_ns / NS_PER_S} s"
-        )
+        demand(age_ns >= GRACE_NS, "unresolved", f"{order_id} expires after {age_ns / NS_PER_S} s")
         made = Books()
         made.read(self.venue.log, self.venue.visible_id)
         demand(order_id not in made.made, "unresolved", f"{order_id} expires although the log names it")
 
     def _tripped(self, event: BreakerTripped) -> None:
         self.tripped.add(event.breaker)
+        self.rules.tripped(event)
         if event.breaker == "late_fill":
             self.owed_trips.clear()
 
     def _released(self, event: BreakerReleased) -> None:
         asked = [each for each in self.asked.values() if getattr(each, "breaker", None) == event.breaker]
-        demand(bool(asked), "I6", f"breaker {event.breaker} is released and nobody asked for it")
+        over = self.rules.day_is_over(event.breaker, event.ts_ns)
+        demand(bool(asked) or over, "I6", f"breaker {event.breaker} is released and nobody asked for it")
         self.tripped.discard(event.breaker)
         self.released.add(event.breaker)
         if event.equity_home is not None:
@@ -323,7 +332,10 @@ class Checker:
         self.anchors["daily_loss"] = event.equity_home
 
     def _limited(self, event: LimitsChanged) -> None:
-        self.limits = event.limits
+        self.rules.changed(event)
+
+    def _told_news(self, event: NewsSet) -> None:
+        self.news = event.news
 
     def _protecting(self, event: ProtectionSent) -> None:
         self.protections.append(event)
@@ -333,6 +345,7 @@ class Checker:
 
     def _accepted(self, event: CommandAccepted) -> None:
         self._verdict(event.command_id, event.command, True)
+        self.rules.accepted(event, self.asked[event.command_id])
         if event.command in ("HaltTrading", "FlattenAll"):
             self.halted = True
         elif event.command == "ResumeTrading":
@@ -367,6 +380,7 @@ _HANDLERS: dict[type, Callable[[Checker, Any], None]] = {
     DayBegan: Checker._day_began,
     TradeClaimed: Checker._claimed,
     LimitsChanged: Checker._limited,
+    NewsSet: Checker._told_news,
     ProtectionSent: Checker._protecting,
     TradeCloseSent: Checker._closing,
     CommandAccepted: Checker._accepted,

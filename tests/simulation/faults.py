@@ -41,6 +41,7 @@ RATES: dict[str, float] = {
     "quote_outage": 0.03,
     "quote_missing": 0.05,
     "quote_not_yet": 0.4,
+    "quote_lost": 0.7,
     "quote_frozen": 0.01,
     "quote_older": 0.1,
     "quote_crossed": 0.1,
@@ -67,16 +68,18 @@ RATES: dict[str, float] = {
     "model_nonsense": 0.05,
     "clock_ahead": 0.01,
     "clock_behind": 0.01,
+    "clock_late": 0.15,
     "asleep": 0.004,
     "commit_fails_once": 0.005,
     "commit_fails": 0.003,
     "kill_file": 0.006,
     "command_repeated": 0.3,
     "crash": 0.02,
+    "crash_in_doubt": 0.03,
     "crash_rare": 1.0,
     "crash_at_start": 0.5,
 }
-ARMING = frozenset(("crash_rare", "crash_at_start"))
+ARMING = frozenset(("crash_rare", "crash_at_start", "crash_in_doubt"))
 KINDS = tuple(kind for kind in RATES if kind not in ARMING)
 
 _PORTS = (

@@ -19,7 +19,10 @@ FUTURE_NS_MAX = 2 * NS_PER_S
 
 
 class Feed:
-    """Implements ports.MarketData on a market. `seen` is the newest usable quote of each instrument that was told."""
+    """Implements ports.MarketData on a market. `seen` is the newest usable quote of each instrument that was told.
+
+    in_doubt are instruments with an order of unknown outcome: their first quote is late most readily.
+    """
 
     def __init__(
         self, market: Market, venue: Venue, faults: Faults, points: CrashPoints, clock_ns: Callable[[], int]
@@ -37,6 +40,7 @@ class Feed:
         self._silent: dict[str, int] = {}
         self._polls = 0
         self._kept_back: list[tuple[int, Bar]] = []
+        self.in_doubt: set[str] = set()
         self._frozen: dict[str, tuple[int, Quote]] = {}
         self._out_until_ns = 0
         self.seen: dict[str, Quote] = {}
@@ -54,6 +58,9 @@ class Feed:
         for name in instruments:
             if self._faults.hit("quote_not_yet"):
                 steps = self._faults.how("quote_not_yet").randint(1, 6)
+                self._silent[name] = self._market.now_ns + steps * STEP_NS
+            if name in self.in_doubt and self._faults.hit("quote_lost"):
+                steps = self._faults.how("quote_lost").randint(4, 14)
                 self._silent[name] = self._market.now_ns + steps * STEP_NS
             if self._faults.hit("history_lags"):
                 self._told[name] -= self._faults.how("history_lags").randint(1, 3)

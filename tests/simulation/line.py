@@ -30,7 +30,7 @@ class Witness(Protocol):
     """Who is told of everything that goes through the line, before it goes."""
 
     def on_submit(self, intent: OrderIntent) -> None: ...
-    def on_not_sent(self, intent: OrderIntent) -> None: ...
+    def on_failed(self, intent: OrderIntent, *, is_sure: bool) -> None: ...
     def on_protect(self, trade_id: str, instrument: str, stop_loss: Decimal) -> None: ...
     def on_close_trade(self, trade_id: str, instrument: str) -> None: ...
 
@@ -85,8 +85,8 @@ class Line:
         self._points.at("broker.submit.before")
         self._witness.on_submit(intent)
         outcome = self._submit(intent)
-        if isinstance(outcome, NotSent):
-            self._witness.on_not_sent(intent)
+        if not isinstance(outcome, Answered):
+            self._witness.on_failed(intent, is_sure=isinstance(outcome, NotSent))
         self._points.at("broker.submit.after")
         return outcome
 

@@ -28,8 +28,9 @@ from engine.store.codec import decode, encode
 from engine.store.rebuild import rebuild
 from engine.store.schema import COLUMNS
 from tests.simulation import saboteurs
-from tests.simulation.checker import Checker, Violation, bar_of, demand
+from tests.simulation.checker import Checker, bar_of
 from tests.simulation.faults import Faults
+from tests.simulation.judging import Violation, demand
 from tests.simulation.market import STEP_S
 from tests.simulation.world import World
 
@@ -41,7 +42,9 @@ TRADING_STEPS = 12
 # What may stand in the way of a signal when nothing is wrong: limits, and trades that are not ours.
 FAIR_GATES = frozenset(
     ("size", "spread", "stop_loss", "price_bound", "risk_per_trade", "position_units", "exposure", "positions")
-    + ("order_interval", "foreign_trade")
+    + ("order_interval", "foreign_trade", "exposure_net", "margin", "currency_leg", "position_value", "edge")
+    + ("trading_window", "weekend", "rollover", "news", "cool_down", "order_rate", "repeated_entries")
+    + ("spread_ratio", "volatility", "price_collar")
 )
 _RAM = Path("/dev/shm")
 # What no code of ours raises on purpose: the session's boundary would end the run, here it is a broken promise.
@@ -136,7 +139,7 @@ def _live(world: World, steps: int) -> None:
         return  # a person has to look at it and to begin new books
     awake = world.snapshot.session_state is SessionState.RUNNING
     demand(awake or bool(world.snapshot.reason or world.refused), "I27", "neither RUNNING nor a reason after 30 s")
-    clock = world.faults.hits["clock_ahead"] + world.faults.hits["clock_behind"]
+    clock = sum(world.faults.hits[kind] for kind in ("clock_ahead", "clock_behind", "clock_late"))
     for _ in range(SETTLED_STEPS + (CLOCK_STEPS if clock else 0) - AWAKE_STEPS):
         world.step()
     shown = world.snapshot
@@ -188,7 +191,7 @@ def _is_fair_text(told: str) -> bool:
 
 def _is_fair(gate: Gate) -> bool:
     """A loss may trip a breaker at any time; a person then has to look."""
-    lost = any(f"breaker {name}" in gate.value for name in ("daily_loss", "drawdown"))
+    lost = any(f"breaker {name}" in gate.value for name in ("daily_loss", "drawdown", "loss_streak"))
     return gate.name in FAIR_GATES or (gate.name == "trading_state" and lost)
 
 

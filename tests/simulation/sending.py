@@ -12,10 +12,12 @@ from engine.domain.event import Claim
 from engine.domain.market import NS_PER_S, Quote
 from engine.domain.order import OrderIntent, OrderReason, OrderStatus
 from tests.simulation.books import Books
-from tests.simulation.checker import Checker, bar_of, demand
+from tests.simulation.checker import Checker, bar_of
+from tests.simulation.hours import shut
+from tests.simulation.judging import demand
+from tests.simulation.worst import CENT, Worst, check_sizes
 
 ZERO = Decimal(0)
-CENT = Decimal("0.01")
 FUTURE_NS_MAX = 2 * NS_PER_S
 _OPERATORS = (OrderReason.FLATTEN, OrderReason.CLOSE_COMMAND)
 
@@ -62,10 +64,13 @@ class Wire:
         if intent.reason is OrderReason.SIGNAL:
             self._check_entry(intent)
         check.sent[order_id] = intent
+        check.conduct.sent(intent, self._clock_ns())
 
-    def on_not_sent(self, intent: OrderIntent) -> None:
-        """The line has said for sure that an order did not leave."""
-        self._checker.not_sent.add(intent.client_order_id)
+    def on_failed(self, intent: OrderIntent, *, is_sure: bool) -> None:
+        """The line has given no answer to an order, or said for sure that it did not leave."""
+        self._checker.conduct.failed(self._clock_ns())
+        if is_sure:
+            self._checker.not_sent.add(intent.client_order_id)
 
     def on_protect(self, trade_id: str, instrument: str, stop_loss: Decimal) -> None:
         """A stop-loss leaves for an open trade."""
@@ -131,7 +136,7 @@ class Wire:
             return
         held = check.books.units(intent.instrument)
         lowers = intent.reduce_only and intent.units * held < 0
-        why = ", ".join(sorted(check.tripped)) or ("paused" if check.paused else "") or self._trouble()
+        why = ", ".join(check.latched(intent.instrument)) or ("paused" if check.paused else "") or self._trouble()
         demand(lowers or not why, "I5", f"{order_id} opens {intent.units} on {held} while {why}")
 
     def _check_entry(self, intent: OrderIntent) -> None:
@@ -140,7 +145,11 @@ class Wire:
         quote = self._quotes()[name]
         least_ns = int(limits.order_interval_s_min * NS_PER_S)
         since_ns = intent.created_ns - self._entered.get(name, intent.created_ns - least_ns)
-        demand(since_ns >= least_ns, "I9", f"{order_id} is sent {since_ns / NS_PER_S} s after the last entry")
+        demand(
+            not least_ns or since_ns >= least_ns,
+            "I9",
+            f"{order_id} is sent {since_ns / NS_PER_S} s after the last entry",
+        )
         self._entered[name] = intent.created_ns
         demand(intent.stop_loss is not None, "I11", f"{order_id} has no stop-loss")
         if intent.stop_loss is not None:
@@ -150,7 +159,11 @@ class Wire:
         spread = CATALOGUE[name].pips(quote.ask - quote.bid)
         demand(spread <= limits.spread_cap(name), "I9", f"{order_id} is sent at a spread of {spread} pips")
         self._check_flat(intent)
-        self._check_exposure(intent)
+        self._check_sizes(intent)
+        now_ns = self._clock_ns()
+        closed = shut(name, now_ns, limits, check.news)
+        demand(not closed, "hours", f"{order_id} is sent, and {closed}")
+        check.conduct.check_entry(intent, now_ns, limits, check.books)
 
     def _check_flat(self, intent: OrderIntent) -> None:
         """An entry opens all of its units: the broker holds nothing that we opened, whatever is recorded by now.
@@ -165,29 +178,20 @@ class Wire:
         demand(not held, "reversal", f"{intent.client_order_id} is sent while the broker holds trades {held}")
         demand(not check.books.units(name), "reversal", f"{intent.client_order_id} is sent on top of what is recorded")
 
-    def _check_exposure(self, intent: OrderIntent) -> None:
+    def _check_sizes(self, intent: OrderIntent) -> None:
         """Everything that is held, may have been sent and is sent now, at its worst, is within the limits."""
-        check, quotes = self._checker, self._quotes()
-        books, limits, order_id = check.books, check.limits, intent.client_order_id
-        unsettled = check.unsettled()
-        worst: dict[str, Decimal] = {name: abs(books.units(name)) for name in books.held()}
-        worst[intent.instrument] = abs(books.units(intent.instrument) + intent.units)
-        for other in unsettled.values():
-            worst[other.instrument] = worst.get(other.instrument, ZERO) + abs(other.units)
-        cap = limits.units_cap(intent.instrument)
-        most = worst[intent.instrument]
-        demand(most <= cap, "I10", f"{order_id}: up to {most} {intent.instrument}, the limit is {cap}")
-        demand(len(worst) <= limits.positions_max, "I10", f"{order_id}: up to {len(worst)} positions")
-        unpriced = [name for name in worst if name not in quotes]
+        check, quotes, order_id = self._checker, self._quotes(), intent.client_order_id
+        limits, quote = check.limits, self._quotes()[intent.instrument]
+        worst = Worst(check.books, check.unsettled().values())
+        worst.add(intent)
+        unpriced = [name for name in worst.names if name not in quotes]
         demand(not unpriced, "I10", f"{order_id} is sent while {unpriced} have no price")
-        exposure = sum((units * quotes[name].mid * quotes[name].home_rate for name, units in worst.items()), ZERO)
         equity = equity_home(check, quotes)
-        allowed = equity * limits.exposure_pct_max / 100
-        demand(exposure <= allowed + CENT, "I10", f"{order_id}: exposure up to {exposure:.2f} of {allowed:.2f}")
-        opened = abs(books.units(intent.instrument) + intent.units)
-        price = quotes[intent.instrument].ask if intent.units > 0 else quotes[intent.instrument].bid
-        risk = opened * abs(price - (intent.stop_loss or ZERO)) * quotes[intent.instrument].loss_rate
+        check_sizes(worst, intent, equity, limits, quotes)
+        price = quote.ask if intent.units > 0 else quote.bid
+        risk = abs(worst.held[intent.instrument]) * abs(price - (intent.stop_loss or ZERO)) * quote.loss_rate
         budget = equity * limits.risk_per_trade_pct / 100
+        # a rate that moves along with the price of the stop (USD_JPY) is reckoned with the present one here
         demand(risk <= budget * Decimal("1.02") + CENT, "I10", f"{order_id}: risks {risk:.2f} of {budget:.2f}")
 
 

@@ -12,7 +12,8 @@ from engine.domain.account import Holdings
 from engine.domain.event import Claim, SessionState
 from engine.domain.market import Quote
 from engine.snapshot import Snapshot
-from tests.simulation.checker import Checker, demand
+from tests.simulation.checker import Checker
+from tests.simulation.judging import demand
 from tests.simulation.sending import equity_home
 
 HALF_CENT = Decimal("0.005")
