@@ -282,6 +282,17 @@ class RiskLimits:
         return of_key(self.spread_pips_max, instrument)
 
 
+_ONE = {
+    "entries": "entry", "trades": "trade", "faults": "fault", "errors": "error", "positions": "position",
+    "units": "unit", "bars": "bar", "orders per minute": "order per minute",
+}  # fmt: skip
+
+
+def counted(number: str, unit: str) -> str:
+    """Write a number with its unit, which is in the plural but for one."""
+    return f"{number} {_ONE.get(unit, unit) if number == '1' else unit}"
+
+
 def limit_fields() -> "tuple[Field[Any], ...]":
     """Every field with its metadata, in declaration order."""
     return fields(RiskLimits)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from engine.domain.limits import RiskLimits
+from engine.domain.limits import RiskLimits, counted
 
 HUNDRED = Decimal(100)
 ZERO = Decimal(0)
@@ -50,12 +50,12 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def value(self) -> str:
         """What is measured, as a person reads it."""
-        return f"{self.measured:.2f} %" if self.unit == "%" else f"{self.measured:f} {self.unit}"
+        return f"{self.measured:.2f} %" if self.unit == "%" else counted(f"{self.measured:f}", self.unit)
 
     @property
     def limit(self) -> str:
         """The limit, as a person reads it."""
-        return f"{self.most} {self.unit}" if self.most > 0 else "off"
+        return counted(str(self.most), self.unit) if self.most > 0 else "off"
 
     @property
     def used_pct(self) -> Decimal:

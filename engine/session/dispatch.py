@@ -23,6 +23,7 @@ from engine.domain.event import (
     OrderInitialized,
     OrderUpdated,
 )
+from engine.domain.limits import counted
 from engine.domain.market import NS_PER_S
 from engine.domain.order import OrderIntent, OrderReason, OrderStatus, is_client_order_id
 from engine.domain.transaction import (
@@ -137,7 +138,7 @@ class Dispatcher:
         most, last = desk.limits.repeated_entries_max, desk.conduct.last_entry(name)
         if last is None or last.in_a_row < most:
             return
-        value = f"{last.in_a_row} entries {'long' if last.side > 0 else 'short'} in a row"
+        value = f"{counted(str(last.in_a_row), 'entries')} {'long' if last.side > 0 else 'short'} in a row"
         cause = f"{value} in {name}, and nobody has looked"
         trip = Trip(
             breaker=lock_name(name), ts_ns=desk.now_ns, value=value, limit=str(most), cause=cause, instrument=name

@@ -11,7 +11,7 @@ from decimal import Decimal
 import msgspec
 
 from engine.domain.calendar import iso_utc
-from engine.domain.limits import ANY, RiskLimits
+from engine.domain.limits import ANY, RiskLimits, counted
 from engine.domain.market import NS_PER_S
 from engine.domain.window import average_true_range
 from engine.risk.breakers import DEFAULT_BREAKERS, AccountView
@@ -56,14 +56,14 @@ def _row(name: str, found: _Found) -> LimitUse:
     of = f" ({found.of})" if found.of else ""
     if most <= 0:
         return LimitUse(
-            name=name, value=f"{_plain(measured)} {found.unit}{of}", limit="off", used_pct=None, distance=""
+            name=name, value=f"{counted(_plain(measured), found.unit)}{of}", limit="off", used_pct=None, distance=""
         )
     return LimitUse(
         name=name,
-        value=f"{_plain(measured)} {found.unit}{of}",
-        limit=f"{_plain(most)} {found.unit}",
+        value=f"{counted(_plain(measured), found.unit)}{of}",
+        limit=counted(_plain(most), found.unit),
         used_pct=float(measured / most * HUNDRED),
-        distance=f"{_plain(max(most - measured, ZERO))} {found.unit}",
+        distance=counted(_plain(max(most - measured, ZERO)), found.unit),
     )
 
 

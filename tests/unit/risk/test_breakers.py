@@ -112,9 +112,9 @@ COUNTING = [
     ("loss_streak", "loss_streak_max", 4, "losses_in_row", 3, 4, 5, "4 trades"),
     ("model_faults", "model_faults_max", 2, "model_faults", 1, 2, 3, "2 faults"),
     ("broker_errors", "broker_errors_max", 5, "errors", 4, 5, 6, "5 errors"),
-    ("loss_streak", "loss_streak_max", 1, "losses_in_row", 0, 1, 2, "1 trades"),
-    ("model_faults", "model_faults_max", 1, "model_faults", 0, 1, 2, "1 faults"),
-    ("broker_errors", "broker_errors_max", 1, "errors", 0, 1, 2, "1 errors"),
+    ("loss_streak", "loss_streak_max", 1, "losses_in_row", 0, 1, 2, "1 trade"),
+    ("model_faults", "model_faults_max", 1, "model_faults", 0, 1, 2, "1 fault"),
+    ("broker_errors", "broker_errors_max", 1, "errors", 0, 1, 2, "1 error"),
     ("data_age", "data_age_s_max", Decimal(60), "data_age_s", "59.999", "60", "60.001", "60 s"),
 ]
 

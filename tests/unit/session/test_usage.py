@@ -55,11 +55,11 @@ ONE_TRADE: dict[str, tuple[str, str, float | None, str]] = {
     "margin_pct_max": ("2.2 % of equity", "50 % of equity", 4.40044, "47.8 % of equity"),
     "position_units_max": ("100000 units (EUR_USD)", "100000 units", 100.0, "0 units"),
     "position_pct_max": ("110.01 % of equity (EUR_USD)", "500 % of equity", 22.0022, "389.99 % of equity"),
-    "positions_max": ("1 positions", "5 positions", 20.0, "4 positions"),
+    "positions_max": ("1 position", "5 positions", 20.0, "4 positions"),
     "currency_pct_max": ("110.01 % of equity (EUR)", "500 % of equity", 22.0022, "389.99 % of equity"),
     "order_interval_s_min": ("no instrument waits", "off", None, ""),
-    "orders_per_minute_max": ("1 orders per minute", "30 orders per minute", 3.3333, "29 orders per minute"),
-    "repeated_entries_max": ("1 entries (EUR_USD)", "30 entries", 3.3333, "29 entries"),
+    "orders_per_minute_max": ("1 order per minute", "30 orders per minute", 3.3333, "29 orders per minute"),
+    "repeated_entries_max": ("1 entry (EUR_USD)", "30 entries", 3.3333, "29 entries"),
     "spread_pips_max": ("1 pips (EUR_USD)", "3 pips", 33.3333, "2 pips"),
     "spread_ratio_max": ("too few bars are known", "4 x median", None, ""),
     "volatility_ratio_max": ("too few bars are known", "5 x median", None, ""),
@@ -152,7 +152,7 @@ def test_an_order_of_unknown_outcome_counts_as_if_it_were_filled(make: Make) -> 
         ("110 % of equity (EUR)", "500 % of equity"),
     ]
     assert told(world, "positions_max", "position_units_max") == [
-        ("1 positions", "5 positions"),
+        ("1 position", "5 positions"),
         ("100000 units (EUR_USD)", "100000 units"),
     ]
 
@@ -225,8 +225,8 @@ def test_breakers_measure_what_happened(make: Make) -> None:
     world.frame()
     assert told(world, "loss_streak_max", "model_faults_max", "broker_errors_max", "daily_loss_pct_max") == [
         ("2 trades", "4 trades"),
-        ("1 faults", "3 faults"),
-        ("1 errors", "10 errors"),
+        ("1 fault", "3 faults"),
+        ("1 error", "10 errors"),
         ("0.02 % of equity", "3 % of equity"),
     ]
     assert rows(world)["loss_streak_max"].used_pct == 50
