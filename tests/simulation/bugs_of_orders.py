@@ -7,17 +7,17 @@ My tests are in tests/simulation/test_saboteurs.py.
 from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any
-from unittest import mock
 
 import msgspec
 
 from engine.domain.error import HaltTrading
-from engine.domain.event import BreakerTripped, OrderInitialized, TradeClaimed
+from engine.domain.event import BreakerTripped, TradeClaimed
 from engine.domain.order import OrderStatus
 from engine.execution import OrderBook
 from engine.ledger import Ledger
 from engine.ports import Answered, NotSent, Unresolved
 from engine.risk.breakers import BreakerPanel
+from engine.risk.price_rules import EdgeRule
 from engine.risk.rules import OrderIntervalRule, PriceBoundRule, QuoteAgeRule, QuoteRule, StopRule
 from engine.session import beginning, decide, loop, recovery
 from engine.session.audit import Auditor
@@ -30,6 +30,7 @@ from engine.session.warmup import WarmUp
 from engine.store.journal import SqliteJournal
 from tests.simulation.sabotage import (
     Instead,
+    after_rebuild,
     change,
     forget_event,
     let_pass,
@@ -138,7 +139,6 @@ def skip_transaction_gap(stack: ExitStack) -> None:
 @saboteur
 def no_reserved_exposure(stack: ExitStack) -> None:
     change(stack, OrderBook, "reserved_units", lambda self, instrument: ZERO)
-    change(stack, decide, "_reserved", lambda desk, besides: ZERO)
 
 
 @saboteur
@@ -153,10 +153,7 @@ def forget_claims(stack: ExitStack) -> None:
 
 @saboteur
 def forget_last_entry(stack: ExitStack) -> None:
-    def initialized(desk: Desk, event: OrderInitialized) -> None:
-        desk.orders.initialize(event.intent)
-
-    stack.enter_context(mock.patch.dict(recovery._HANDLERS, {OrderInitialized: initialized}))
+    after_rebuild(stack, lambda desk: desk.conduct._entries.clear())
 
 
 @saboteur
@@ -201,6 +198,7 @@ def interval_ignored(stack: ExitStack) -> None:
 def no_stop(stack: ExitStack) -> None:
     entry = decide._entry_intent
     let_pass(stack, StopRule)
+    let_pass(stack, EdgeRule)
     change(stack, decide, "_entry_intent", lambda *each: msgspec.structs.replace(entry(*each), stop_loss=None))
 
 

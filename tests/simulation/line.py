@@ -50,13 +50,14 @@ class Line:
         self._witness = witness
         self.held_ns = 0
         self.trouble = False
+        self._has_sent = False
         self.read_afresh = False
         self.lie_id = 0
         self.hurt = False
 
     def begin_step(self) -> None:
         """Forget what was noted of the step before."""
-        self.trouble = self.read_afresh = self.hurt = False
+        self.trouble = self.read_afresh = self.hurt = self._has_sent = False
         self.lie_id = 0
 
     def opening(self) -> Opening:
@@ -85,6 +86,7 @@ class Line:
         self._points.at("broker.submit.before")
         self._witness.on_submit(intent)
         outcome = self._submit(intent)
+        self._has_sent = True
         if not isinstance(outcome, Answered):
             self._witness.on_failed(intent, is_sure=isinstance(outcome, NotSent))
         self._points.at("broker.submit.after")
@@ -142,6 +144,9 @@ class Line:
         self._points.at("broker.transactions_since.before")
         self.trouble = True
         self._fail("log_unreadable")
+        if self._has_sent:  # what an order has done is what one wants to know most
+            self._has_sent = False
+            self._fail("log_unreadable_behind")
         found = self._read(transaction_id, afresh)
         self.trouble = False
         self.read_afresh |= afresh

@@ -72,6 +72,7 @@ class Pictures:
         check = self._checker
         tripped = {each.name for each in shown.breakers if each.tripped_ns is not None}
         demand(tripped == check.tripped, "I6", f"breakers {tripped} are shown as tripped, recorded are {check.tripped}")
+        demand(shown.limits == check.limits, "limits", f"the limits are shown as {shown.limits}, not {check.limits}")
         unsettled = set(check.unsettled())
         unresolved = set(shown.unresolved_orders)
         demand(unsettled <= unresolved, "unresolved", f"orders {unsettled - unresolved} are forgotten")

@@ -27,7 +27,7 @@ def test_of_two_ways_to_fail_one_is_left() -> None:
 
 
 def test_a_sabotaged_seed_needs_one_lost_order_alone() -> None:
-    told = shrink(0, steps=80, saboteur="blind_retry").splitlines()
+    told = shrink(3, steps=80, saboteur="blind_retry").splitlines()
     faults = told[2 : told.index("trace:")]
     assert len(faults) == 1
     assert faults[0].split("#")[0] in ("submit_lost_order", "submit_lost_answer", "submit_late", "submit_5xx")
