@@ -13,7 +13,7 @@ import pytest
 from engine.cli import main
 from engine.domain.command import ArmLive, Mode, SessionConfig
 from engine.domain.event import TradingState
-from engine.domain.limits import limits_by_hand
+from engine.domain.limits import RiskLimits, limits_by_hand
 from engine.domain.market import NS_PER_S
 from engine.prediction.registry import ModelRegistry
 from engine.session import TradingSession
@@ -38,6 +38,8 @@ LIMITS = {
 }
 BY_HAND = [part for name, value in LIMITS.items() for part in ("--limit", f"{name}={value}")]
 MARKET = ["--instruments", "EUR_USD", "--model", "sma-cross:2/3", "--granularity", "S30", "--duration", "10m", "--json"]
+# Time is moved by hand here, and the prices stay behind.
+PATIENT = RiskLimits(data_age_s_max=Decimal(86_400))
 
 
 @pytest.fixture
@@ -137,7 +139,7 @@ def session(tmp_path: Path) -> Iterator[tuple[TradingSession, HandTime]]:
     store = open_journal(tmp_path / "keel.sqlite", wall_ns=lambda: 1)
     with standing() as stand, stand.new_line(), stand.desk() as desk:
         parts = SessionParts(
-            config=SessionConfig(mode=Mode.LIVE, instruments=("EUR_USD",), model_id="flat"),
+            config=SessionConfig(mode=Mode.LIVE, instruments=("EUR_USD",), model_id="flat", limits=PATIENT),
             clock=HandClock(stand.time),
             market_data=desk.market_data("USD", stand.now_ns, 1.0),
             broker=desk.broker,

@@ -26,7 +26,10 @@ NAMES = ("EUR_USD", "USD_JPY", "XAU_USD")
 
 def test_sell_is_sell(new_stand: Stand, tmp_path: Path) -> None:
     """Every short signal was sent as a BUY, with the stop above and the bound measured from the wrong price."""
-    limits = dataclasses.replace(LIMITS, take_profit_pips=Decimal(60), slippage_pips_max=Decimal(1))
+    limits = dataclasses.replace(
+        LIMITS, take_profit_pips=Decimal(60), slippage_pips_max=Decimal(1), price_collar_atr_max=Decimal(100),
+        spread_ratio_max=Decimal(100), edge_pips_min=Decimal(-1_000),
+    )  # fmt: skip
     model = Model(-1)
     with practising(new_stand, tmp_path, model, limits=limits) as practice:
         practice.by_hand = "1.10000", "1.10050"

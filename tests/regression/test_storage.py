@@ -67,10 +67,14 @@ def heard() -> Iterator[io.StringIO]:
 
 
 def loggers() -> set[str]:
-    """Every name that the engine and the console ask a logger by."""
+    """Every name that the engine and the console ask a logger by, but for others' that get a filter."""
     found = set()
     for path in (*(ROOT / "engine").rglob("*.py"), *(ROOT / "pages").rglob("*.py"), ROOT / "app.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        filtered = [each.value for each in nodes if isinstance(each, ast.Attribute) and each.attr == "addFilter"]
+        for node in nodes:
+            if node in filtered:
+                continue
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "getLogger":
                 (name,) = node.args
                 found.add(name.value if isinstance(name, ast.Constant) else "__name__")
