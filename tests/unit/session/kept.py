@@ -9,6 +9,7 @@ from threading import Event
 from engine.adapters.clock import PacedClock
 from engine.adapters.history.market_data import RecordedBars
 from engine.adapters.sim.broker import SimBroker
+from engine.adapters.sim.entries import FundsMoved
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.adapters.sim.market_data import SimMarketData
 from engine.adapters.sim.ticket import OrderKind, Ticket
@@ -54,6 +55,12 @@ class KeptBroker(FaultyBroker):
         )
         (made,) = {order.order_id for order in self.inner.holdings().orders} - before
         return made
+
+    def pay(self, amount_home: int) -> None:
+        """Pay money into the account, or out of it."""
+        exchange = self.inner._exchange
+        exchange.book.balance_home += amount_home
+        exchange.record().add(FundsMoved, amount_home=Decimal(amount_home), balance_home=exchange.book.balance_home)
 
     def cancel_by_hand(self, order_id: str) -> None:
         """Cancel a waiting order as the operator does in the broker's own app."""

@@ -163,6 +163,33 @@ def test_the_days_loss_is_measured_from_where_the_day_began(house: House) -> Non
     assert house.session.desk.day_start_home == house.session.desk.loss_anchor_home == before
 
 
+def anchors(house: House) -> tuple[Decimal, ...]:
+    desk = house.session.desk
+    return desk.day_start_home, desk.loss_anchor_home, desk.fall_anchor_home, desk.recorded_peak_home
+
+
+@pytest.mark.parametrize("amount", [50_000, -50_000])
+@pytest.mark.parametrize("is_there", [True, False], ids=["while it runs", "while nobody is there"])
+def test_money_paid_in_or_out_is_no_result_after_a_crash_either(house: House, amount: int, is_there: bool) -> None:
+    house.until_sent(2)
+    house.steps(3)
+    lost = house.session.desk.day_pl_home
+    before = anchors(house)
+    if is_there:
+        house.broker.pay(amount)
+        house.step()
+        house.session.commit()
+    house.crash()
+    if not is_there:
+        house.broker.pay(amount)
+    house.begin()
+    assert anchors(house) == tuple(each + amount for each in before)
+    assert house.session.desk.day_pl_home == lost < 0
+    house.restart()
+    assert anchors(house) == tuple(each + amount for each in before)
+    assert house.session.desk.panel.trips == ()
+
+
 def test_books_that_differ_from_the_brokers_refuse_the_start(house: House) -> None:
     house.until_sent(2)
     house.session.commit()
