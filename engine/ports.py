@@ -12,7 +12,7 @@ import msgspec
 
 from engine.domain.account import Account, Holdings, Trade, WorkingOrder
 from engine.domain.decision import Prediction, PredictionFault
-from engine.domain.event import AlertRaised, Event
+from engine.domain.event import AlertRaised, BreakerTripped, DayBegan, Event
 from engine.domain.instrument import Instrument
 from engine.domain.limits import RiskLimits
 from engine.domain.market import Bar, Granularity, Quote
@@ -139,11 +139,14 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 
 class Curfew(msgspec.Struct, frozen=True, kw_only=True):
     """What the runs of an account leave behind whatever books they kept: when each breaker tripped last, and the limits
-    that were in force last.
+    that were in force last; the breakers that nobody has released, and the newest trading day with what its loss is
+    measured from (None: no run has told of one).
     """
 
     trips: Mapping[str, int]
     limits: RiskLimits
+    latched: tuple[BreakerTripped, ...] = ()
+    day: DayBegan | None = None
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
