@@ -21,6 +21,7 @@ from engine.domain.limit_changes import loosened
 from engine.domain.schedule import DayStart
 from engine.domain.window import BarWindow
 from engine.ports import Alerter, Broker, Clock, Curfew, Journal, KillSwitch, MarketData, Opening, Past, Predictor
+from engine.risk.hours import taken_out
 from engine.session.alarm import SILENT
 from engine.session.audit import RECONCILIATION, Auditor
 from engine.session.commands import no_loosening
@@ -104,8 +105,11 @@ class Beginning:
             if desk.panel.is_daily(breaker):
                 desk.forbid_loosening(trip_ns, day)
         looser = loosened(curfew.limits, desk.limits)
-        if looser and desk.now_ns < desk.no_loosening_until_ns:
-            raise ConfigError(f"{no_loosening(', '.join(looser), desk.no_loosening_until_ns)}.")
+        until_ns = desk.no_loosening_until_ns
+        lacking = taken_out(curfew.news, desk.hours.news, desk.limits, desk.now_ns, until_ns)
+        looser += tuple(f"the news {each}" for each in lacking[:1])
+        if looser and desk.now_ns < until_ns:
+            raise ConfigError(f"{no_loosening(', '.join(looser), until_ns)}.")
 
     def _carry(self, curfew: Curfew) -> None:
         """New books release no breaker and begin no day: they are no way round what stops entries.

@@ -103,10 +103,9 @@ class TradingSession:
             self._auditor.look()
         self._note_trouble()
         moved = self._days.mark()
-        for command in commands:
-            self._commands.handle(command)
-        if moved or commands or desk.equity_home != self._judged_home or desk.conduct.stirred or self._is_outside:
-            self._watch()
+        if moved or desk.equity_home != self._judged_home or desk.conduct.stirred or self._is_outside:
+            self._watch()  # before a command can take a limit away that is reached already
+        self._obey(commands)
         self._note_trading_state()
         if desk.flattening:
             self._commands.flatten()
@@ -227,6 +226,13 @@ class TradingSession:
         self._warmup.begin_anew()
         if self._is_kept:
             self._auditor.begin_anew()
+
+    def _obey(self, commands: Sequence[Command]) -> None:
+        """Carry commands out; what they did, or which limit they made stricter, is for the breakers too."""
+        for command in commands:
+            self._commands.handle(command)
+        if commands:
+            self._watch()
 
     def _watch_what_is_held(self) -> None:
         """Follow prices of what is held and not traded, else nobody knows what it is worth."""

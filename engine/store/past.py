@@ -18,9 +18,11 @@ from engine.domain.event import (
     Event,
     FundsMoved,
     LimitsChanged,
+    NewsSet,
     SessionStarted,
 )
 from engine.domain.limits import RiskLimits
+from engine.domain.schedule import NewsEvent
 from engine.ports import Curfew, Past
 from engine.store.projections import Projector
 from engine.store.rebuild import read_event
@@ -43,8 +45,8 @@ _ORDER_IDS = "SELECT client_order_id FROM orders JOIN runs USING (run_id) WHERE 
 
 # Of every run of the account, whether or not its books go on: new books are no way round what a bad day forbids.
 _STRICT = """SELECT seq, kind, payload FROM events WHERE run_id IN (SELECT run_id FROM runs WHERE account = ?)
-    AND kind IN ('SessionStarted', 'LimitsChanged', 'BreakerTripped', 'BreakerReleased', 'DayBegan', 'FundsMoved')
-    ORDER BY seq"""
+    AND kind IN ('SessionStarted', 'LimitsChanged', 'NewsSet', 'BreakerTripped', 'BreakerReleased', 'DayBegan',
+    'FundsMoved') ORDER BY seq"""
 
 _JUDGED = "SELECT run_id, instruments, granularity FROM runs WHERE account = ? AND instruments IS NOT NULL"
 
@@ -77,6 +79,7 @@ def read_curfew(conn: sqlite3.Connection, account: str) -> Curfew | None:
     trips: dict[str, int] = {}
     latched: dict[str, BreakerTripped] = {}
     day: DayBegan | None = None
+    news: tuple[NewsEvent, ...] = ()
     limits: RiskLimits | None = None
     for seq, kind, payload in conn.execute(_STRICT, (account,)) if account else ():
         event = read_event(seq, kind, payload)
@@ -91,10 +94,14 @@ def read_curfew(conn: sqlite3.Connection, account: str) -> Curfew | None:
         elif isinstance(event, FundsMoved) and day is not None:
             day = replace(day, equity_home=day.equity_home + event.transfer.amount_home)
         elif isinstance(event, SessionStarted):
-            limits = event.config.limits
+            limits, news = event.config.limits, event.config.news
+        elif isinstance(event, NewsSet):
+            news = event.news
         elif isinstance(event, LimitsChanged):
             limits = event.limits
-    return None if limits is None else Curfew(trips=trips, limits=limits, latched=tuple(latched.values()), day=day)
+    if limits is None:
+        return None
+    return Curfew(trips=trips, limits=limits, latched=tuple(latched.values()), day=day, news=news)
 
 
 def _measured_anew(day: DayBegan | None, released: BreakerReleased) -> DayBegan | None:

@@ -17,6 +17,7 @@ from engine.domain.command import Command, Mode, SessionConfig
 from engine.domain.limits import RiskLimits
 from engine.domain.market import Bar
 from engine.domain.order import OrderIntent, OrderReason
+from engine.domain.schedule import NewsEvent
 from engine.node import HaltLatch
 from engine.ports import Clock, Opening
 from engine.session import TradingSession
@@ -96,6 +97,7 @@ class House:
         self.model = model or Script(signals)
         self.speed = speed
         self.limits = limits
+        self.news: tuple[NewsEvent, ...] = ()
         self.store: JournalStore
         self.session: TradingSession
         self.market: FaultyMarketData
@@ -107,7 +109,12 @@ class House:
         past = None if new_books else self.store.past(ACCOUNT)
         self.market = FaultyMarketData(SimMarketData(source=self.source, broker=self.broker.inner))
         config = SessionConfig(
-            mode=Mode.PRACTICE, instruments=self.names, model_id="script", speed=self.speed, limits=self.limits
+            mode=Mode.PRACTICE,
+            instruments=self.names,
+            model_id="script",
+            speed=self.speed,
+            limits=self.limits,
+            news=self.news,
         )
         self.session = TradingSession(
             SessionParts(
