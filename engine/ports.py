@@ -12,11 +12,12 @@ import msgspec
 
 from engine.domain.account import Account, Holdings, Trade, WorkingOrder
 from engine.domain.decision import Prediction, PredictionFault
-from engine.domain.event import AlertRaised, Event
+from engine.domain.event import AlertRaised, BreakerTripped, DayBegan, Event
 from engine.domain.instrument import Instrument
 from engine.domain.limits import RiskLimits
 from engine.domain.market import Bar, Granularity, Quote
 from engine.domain.order import OrderIntent
+from engine.domain.schedule import NewsEvent
 from engine.domain.transaction import Transaction
 from engine.domain.window import BarWindow
 
@@ -138,12 +139,16 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Curfew(msgspec.Struct, frozen=True, kw_only=True):
-    """What the runs of an account leave behind whatever books they kept: when each breaker tripped last, and the limits
-    that were in force last.
+    """What the runs of an account leave behind whatever books they kept: when each breaker tripped last, the limits and
+    the news that were in force last; the breakers that nobody has released, and the newest trading day with what its
+    loss is measured from (None: no run has told of one).
     """
 
     trips: Mapping[str, int]
     limits: RiskLimits
+    latched: tuple[BreakerTripped, ...] = ()
+    day: DayBegan | None = None
+    news: tuple[NewsEvent, ...] = ()
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):

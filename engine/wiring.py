@@ -31,7 +31,7 @@ from engine.domain.check import Check, obstacle
 from engine.domain.command import Arming, Mode, SessionConfig
 from engine.domain.error import ConfigError, KeelError
 from engine.domain.instrument import Instrument
-from engine.domain.limits import ANY
+from engine.domain.limit_changes import check_keys
 from engine.domain.market import Bar, Granularity
 from engine.interlocks import arming_phrase, check_arming, check_environment
 from engine.ports import Alerter, BarSource, Broker, Clock, KillSwitch, MarketData, Predictor
@@ -286,6 +286,8 @@ def _checked_at_oanda(config: SessionConfig, desk: OandaDesk) -> SessionConfig:
     unknown = [name for name in config.instruments if name not in desk.opened.instruments]
     if unknown:
         raise ConfigError(f"Instrument {unknown[0]} is not offered to this account.")
+    # the defaults name metals, which not every account is offered
+    check_keys(config.limits, (*CATALOGUE, *desk.opened.instruments))
     return replace(config, capital_home=account.balance_home) if config.mode.sends_orders else config
 
 
@@ -474,16 +476,9 @@ def _with_instruments(
     if unknown:
         what = "has no bar file" if recorded else "is unknown"
         raise ConfigError(f"Instrument {unknown[0]} {what}; available are {', '.join(offered)}.")
-    _check_limits(config)
+    check_keys(config.limits, CATALOGUE)
     bars = tuple((name, path) for name, (_, path) in zip(recorded, config.bars, strict=True))
     return replace(config, instruments=tuple(chosen), granularity=granularity or config.granularity, bars=bars)
-
-
-def _check_limits(config: SessionConfig) -> None:
-    for mapping in (config.limits.position_units_max, config.limits.spread_pips_max):
-        strange = [name for name in mapping if name != ANY and name not in CATALOGUE]
-        if strange:
-            raise ConfigError(f"A limit names instrument {strange[0]}, which is unknown.")
 
 
 def read_recording(instrument: str, path: str) -> ImportedBars:

@@ -108,6 +108,21 @@ def limits_named(pairs: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(match["name"] for match in found if match["key"] in (None, ANY)))
 
 
+def check_keys(limits: RiskLimits, instruments: Iterable[str]) -> None:
+    """Raise ConfigError for a limit by an instrument that is none of these, or by a currency of none of them.
+
+    Nobody would notice that it bounds nothing.
+    """
+    known = frozenset(instruments)
+    currencies = frozenset(currency for name in known for currency in name.split("_"))
+    for item in limit_fields():
+        kind = item.metadata["keys"]
+        allowed = known if kind == "instrument" else currencies
+        strange = [key for key in getattr(limits, item.name) if key != ANY and key not in allowed] if kind else []
+        if strange:
+            raise ConfigError(f"Limit {item.name}[{strange[0]}] names {kind} {strange[0]}, which is unknown.")
+
+
 def text_of(value: object) -> str:
     """Write one value of a limit as limits_from_text reads it."""
     return f"{value:f}" if isinstance(value, Decimal) else str(value)

@@ -67,6 +67,25 @@ class Hours:
         return known
 
 
+def taken_out(
+    before: Sequence[NewsEvent], after: Sequence[NewsEvent], limits: RiskLimits, now_ns: int, until_ns: int
+) -> tuple[str, ...]:
+    """Name the events of a calendar that may still keep entries out until a moment, and that another one lacks."""
+    kept = {(event.ts_ns, event.currency) for event in after}
+    before_ns, after_ns = limits.news_before_min * MINUTE_NS, limits.news_after_min * MINUTE_NS
+    return tuple(
+        _name(event)
+        for event in before
+        if event.ts_ns + after_ns >= now_ns
+        and event.ts_ns - before_ns < until_ns
+        and (event.ts_ns, event.currency) not in kept
+    )
+
+
+def _name(event: NewsEvent) -> str:
+    return f"{event.title} ({event.currency}) {iso_utc(event.ts_ns)}"
+
+
 def _window(limits: RiskLimits, instrument: str, now_ns: int) -> Answer:
     windows = Windows.parse(of_key(limits.trading_windows, instrument))
     is_open, until_ns = windows.judge(now_ns)
@@ -121,6 +140,5 @@ def _news(limits: RiskLimits, news: Sequence[NewsEvent], instrument: str, now_ns
         if event.ts_ns - before_ns > now_ns:
             until_ns = min(until_ns, event.ts_ns - before_ns)
             break
-        text = f"{event.title} ({event.currency}) {iso_utc(event.ts_ns)}"
-        return Answer(passed=False, value=text, limit=limit, until_ns=event.ts_ns + after_ns + 1)
+        return Answer(passed=False, value=_name(event), limit=limit, until_ns=event.ts_ns + after_ns + 1)
     return Answer(passed=True, value="none near" if news else "no calendar", limit=limit, until_ns=until_ns)

@@ -9,23 +9,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from engine.domain.account import Account
 from engine.domain.check import Check
 from engine.domain.command import SessionConfig
 from engine.domain.error import Bug, ConfigError, HaltTrading, RetryLater
-from engine.domain.event import LiveArmed, PreflightDone, SessionStarted, TradeFound
+from engine.domain.event import DayBegan, LiveArmed, PreflightDone, SessionStarted, TradeFound
 from engine.domain.instrument import Instrument
 from engine.domain.limit_changes import loosened
 from engine.domain.schedule import DayStart
 from engine.domain.window import BarWindow
 from engine.ports import Alerter, Broker, Clock, Curfew, Journal, KillSwitch, MarketData, Opening, Past, Predictor
+from engine.risk.hours import taken_out
 from engine.session.alarm import SILENT
-from engine.session.audit import Auditor
+from engine.session.audit import RECONCILIATION, Auditor
 from engine.session.commands import no_loosening
 from engine.session.days import Days
 from engine.session.desk import BARS_SHOWN, Desk
 from engine.session.dispatch import Dispatcher
-from engine.session.recovery import INTERRUPTED, rebuild
+from engine.session.recovery import INTERRUPTED, latch_again, rebuild
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,8 @@ class Beginning:
         if parts.checks:
             self._journal.append(PreflightDone(ts_ns=desk.now_ns, checks=parts.checks))
         if parts.past is None:
+            if parts.curfew is not None:
+                self._carry(parts.curfew)
             for trade in opening.trades:
                 orders = tuple(order for order in opening.orders if order.trade_id == trade.trade_id)
                 self._journal.append(TradeFound(ts_ns=desk.now_ns, trade=trade, orders=orders))
@@ -100,8 +105,27 @@ class Beginning:
             if desk.panel.is_daily(breaker):
                 desk.forbid_loosening(trip_ns, day)
         looser = loosened(curfew.limits, desk.limits)
-        if looser and desk.now_ns < desk.no_loosening_until_ns:
-            raise ConfigError(f"{no_loosening(', '.join(looser), desk.no_loosening_until_ns)}.")
+        until_ns = desk.no_loosening_until_ns
+        lacking = taken_out(curfew.news, desk.hours.news, desk.limits, desk.now_ns, until_ns)
+        looser += tuple(f"the news {each}" for each in lacking[:1])
+        if looser and desk.now_ns < until_ns:
+            raise ConfigError(f"{no_loosening(', '.join(looser), until_ns)}.")
+
+    def _carry(self, curfew: Curfew) -> None:
+        """New books release no breaker and begin no day: they are no way round what stops entries.
+
+        Told again in the new run, from which the next one will take it up. Books that differ are what they are for.
+        """
+        desk, day = self._desk, curfew.day
+        if day is not None and desk.now_ns < desk.day.next_ns(day.ts_ns):
+            desk.day_end_ns = desk.day.next_ns(day.ts_ns)
+            desk.day_start_home = desk.loss_anchor_home = day.equity_home
+            self._journal.append(DayBegan(ts_ns=desk.now_ns, equity_home=day.equity_home))
+        for tripped in curfew.latched:
+            is_over = desk.panel.is_daily(tripped.breaker) and not desk.day_end_ns
+            if tripped.breaker != RECONCILIATION and not is_over:
+                latch_again(desk, tripped)
+                self._journal.append(replace(tripped, ts_ns=desk.now_ns))
 
     def _open(self, opening: Opening) -> tuple[str, ...]:
         """Take the books up where the past left them, or begin new ones; returns orders of unknown outcome."""

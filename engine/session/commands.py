@@ -27,6 +27,7 @@ from engine.domain.limits import Effect, limit_fields
 from engine.domain.market import NS_PER_S
 from engine.domain.order import OrderReason
 from engine.ports import Journal, KillSwitch
+from engine.risk.hours import taken_out
 from engine.session.audit import RECONCILIATION, Auditor
 from engine.session.decide import exit_intent, preview
 from engine.session.desk import Desk
@@ -190,14 +191,16 @@ class CommandDesk:
         if stuck:
             raise Refusal(f"still halted: {stuck}")
         self._desk.paused, self._desk.halt_reason, self._desk.flattening = False, "", None
-        trips = ", ".join(trip.breaker for trip in self._desk.panel.trips)
-        if trips:
+        panel = self._desk.panel
+        if panel.tripped:
+            trips = ", ".join(trip.breaker for trip in panel.trips)
             return f"entries stay off until these breakers are released: {trips}"
         if self._desk.state is SessionState.DEGRADED:
             return f"resumed; entries stay off while this lasts: {self._desk.reason}"
         if self._desk.disarmed:
             return f"resumed; entries stay off: {self._desk.state_reason}"
-        return "entries allowed"
+        locks = ", ".join(trip.breaker for trip in panel.trips)
+        return f"entries allowed; these wait until they are released: {locks}" if locks else "entries allowed"
 
     def _latch(self, reason: str) -> None:
         """Set the latch (again): a resume that was carried out just before may have released it."""
@@ -278,6 +281,9 @@ class CommandDesk:
 
     def _set_news(self, command: Any) -> str:
         desk = self._desk
+        lacking = taken_out(desk.hours.news, command.news, desk.limits, desk.now_ns, desk.no_loosening_until_ns)
+        if lacking and desk.now_ns < desk.no_loosening_until_ns:
+            raise Refusal(no_loosening(f"the news {lacking[0]}", desk.no_loosening_until_ns))
         desk.hours = desk.hours.changed(desk.limits, command.news)
         self._journal.append(NewsSet(ts_ns=desk.now_ns, news=desk.hours.news))
         return f"the news calendar has {len(desk.hours.news)} event(s) from now on"

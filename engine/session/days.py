@@ -20,25 +20,30 @@ class Days:
         self._desk = desk
         self._journal = journal
         self.is_kept = False
+        self._end_ns = 0
 
     def open_books(self, equity_home: Decimal) -> None:
         """Start counting from this equity; a day that runs already keeps its beginning."""
         desk = self._desk
         day_end_ns = desk.day_end_ns
         # what a reader of the record would know by now
-        desk.recorded_peak_home = max(desk.fall_anchor_home, desk.opening_balance_home)
+        opening_home = desk.opening_balance_home + desk.ledger.transferred_home
+        desk.recorded_peak_home = max(desk.fall_anchor_home, opening_home)
         desk.open_books(equity_home)
         if desk.day_end_ns != day_end_ns:
             self._begin()
+        self._end_ns = desk.day_end_ns
 
     def mark(self) -> bool:
         """Value what is open; note when a trading day began. Says whether anything changed that a breaker looks at."""
         desk = self._desk
-        day_end_ns = desk.day_end_ns
         moved = desk.mark()
-        if desk.day_end_ns != day_end_ns:
-            self._begin()
-        return moved
+        if desk.day_end_ns == self._end_ns:
+            return moved
+        # a command or the guard may have been the first to notice, as it valued what it had closed
+        self._end_ns = desk.day_end_ns
+        self._begin()
+        return True
 
     def _begin(self) -> None:
         """A trading day begins: what was tripped for the last one is released."""

@@ -17,7 +17,7 @@ from engine.risk.price_rules import QuoteAgeRule, QuoteRule
 from engine.risk.rule_view import RiskView
 from engine.risk.rules import assess
 from engine.session.desk import Desk
-from engine.session.surroundings import risk_view
+from engine.session.surroundings import risk_view, without_price
 from engine.sizing import EntryPlan, plan_entry
 from engine.snapshot import Preview
 
@@ -188,9 +188,7 @@ def _foreign(desk: Desk, instrument: str) -> Gate | None:
 
 def _unpriced(desk: Desk) -> Gate | None:
     """What is held or under way and has no price cannot be counted, so nothing is added to it."""
-    on_the_way = {order.intent.instrument for order in desk.orders.open_orders}
-    unpriced = sorted({*desk.unpriced, *(name for name in on_the_way if name not in desk.quotes)})
-    if unpriced:
+    if unpriced := without_price(desk):
         return Gate(name="unpriced", value=", ".join(unpriced), limit="a price of all that is held", passed=False)
     return None
 

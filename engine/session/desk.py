@@ -18,7 +18,7 @@ from engine.domain.instrument import Instrument
 from engine.domain.limits import RiskLimits
 from engine.domain.market import NS_PER_S, Bar, Quote
 from engine.domain.schedule import DayStart
-from engine.domain.transaction import Fill, Transaction
+from engine.domain.transaction import Fill, FundsTransferred, Transaction
 from engine.domain.window import BarWindow
 from engine.execution import OrderBook
 from engine.ledger import Ledger
@@ -116,6 +116,7 @@ class Desk:
     shadows_ended: int = 0
     revision: int = 0
     decisive_revision: int = 0
+    woken_ns: int = 0
     limits_revision: int = 0
     no_loosening_until_ns: int = 0
     preview: Preview | None = None
@@ -138,6 +139,24 @@ class Desk:
         if isinstance(transaction, Fill):
             self.conduct.filled(transaction, self.ledger.trades_of(transaction.instrument))
         self.ledger.apply(transaction)
+        if isinstance(transaction, FundsTransferred):
+            self._move_anchors(transaction.amount_home)
+
+    def _move_anchors(self, amount_home: Decimal) -> None:
+        """Money paid in or out is neither profit nor loss: whatever equity is measured from goes with it."""
+        self.equity_home += amount_home
+        self.peak_home = self._moved(self.peak_home, amount_home)
+        self.fall_anchor_home = self._moved(self.fall_anchor_home, amount_home)
+        self.recorded_peak_home = self._moved(self.recorded_peak_home, amount_home)
+        self.day_start_home = self._moved(self.day_start_home, amount_home)
+        self.loss_anchor_home = self._moved(self.loss_anchor_home, amount_home)
+
+    def _moved(self, anchor_home: Decimal, amount_home: Decimal) -> Decimal:
+        """Where more is taken out than there was to begin with, gains were: what is left begins anew."""
+        if anchor_home <= 0:
+            return anchor_home  # not set yet
+        moved = anchor_home + amount_home
+        return moved if moved > 0 else self.ledger.balance_home
 
     @property
     def rollover_ns(self) -> int:
@@ -319,9 +338,15 @@ class Desk:
 
     @property
     def data_age_s(self) -> Decimal | None:
-        """Age of the newest quote of the session's instruments; None while none of them can be traded."""
+        """Age of the newest quote of the session's instruments; None while none of them can be traded.
+
+        None in a simulated session, too: what is not there between two of its bars is not missing. Nobody could listen
+        while the machine slept, so that age counts from when it woke.
+        """
+        if self.config.mode.is_simulated:
+            return None
         quotes = [self.quotes[name] for name in self.instruments if name in self.quotes]
         if not any(quote.tradeable for quote in quotes):
             return None
-        age_ns = self.now_ns - max(quote.ts_ns for quote in quotes)
+        age_ns = self.now_ns - max(self.woken_ns, *(quote.ts_ns for quote in quotes))
         return max(Decimal(age_ns) / NS_PER_S, ZERO)

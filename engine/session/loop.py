@@ -62,7 +62,6 @@ class TradingSession:
         self._auditor = Auditor(desk, parts.broker, parts.journal, self._dispatcher)
         self._guardian = Guardian(desk, parts.broker, parts.journal, parts.kill, self._dispatcher)
         self._timekeeper = Timekeeper(desk, parts.clock)
-        self._woken_ns = 0
         self._peak = PeakKeeper(desk, parts.journal)
         self._shadows = Shadows(desk, parts.journal)
         self._commands = CommandDesk(desk, self._dispatcher, self._guardian, self._auditor, parts.journal, parts.kill)
@@ -104,10 +103,9 @@ class TradingSession:
             self._auditor.look()
         self._note_trouble()
         moved = self._days.mark()
-        for command in commands:
-            self._commands.handle(command)
-        if moved or commands or desk.equity_home != self._judged_home or desk.conduct.stirred or self._is_outside:
-            self._watch()
+        if moved or desk.equity_home != self._judged_home or desk.conduct.stirred or self._is_outside:
+            self._watch()  # before a command can take a limit away that is reached already
+        self._obey(commands)
         self._note_trading_state()
         if desk.flattening:
             self._commands.flatten()
@@ -117,7 +115,7 @@ class TradingSession:
         self._note_trouble()  # the log was read again since, or the session has just begun to run
         newest_ns = _newest_ns(bars)
         for bar in bars:
-            self._on_bar(bar, is_stale=bar.close_ts_ns < max(newest_ns[bar.instrument], self._woken_ns + 1))
+            self._on_bar(bar, is_stale=bar.close_ts_ns < max(newest_ns[bar.instrument], self._desk.woken_ns + 1))
         if bars:
             desk.curve.add(desk.now_ns, desk.equity_home, desk.ledger.balance_home)
         if self._is_kept:
@@ -220,7 +218,7 @@ class TradingSession:
         desk = self._desk
         log.warning("the process stood still for %s s", lost_s, extra={"subsystem": "session"})
         self._journal.append(Interrupted(ts_ns=desk.now_ns, seconds=lost_s))
-        self._woken_ns = desk.now_ns
+        desk.woken_ns = desk.now_ns
         desk.state = SessionState.WARMING_UP
         desk.reason = f"the process stood still for {lost_s} s, as when the machine sleeps; looking at everything again"
         self._dispatcher.begin_anew()
@@ -228,6 +226,13 @@ class TradingSession:
         self._warmup.begin_anew()
         if self._is_kept:
             self._auditor.begin_anew()
+
+    def _obey(self, commands: Sequence[Command]) -> None:
+        """Carry commands out; what they did, or which limit they made stricter, is for the breakers too."""
+        for command in commands:
+            self._commands.handle(command)
+        if commands:
+            self._watch()
 
     def _watch_what_is_held(self) -> None:
         """Follow prices of what is held and not traded, else nobody knows what it is worth."""
@@ -307,8 +312,8 @@ class TradingSession:
             return
         desk.bars_seen += 1
         self._shadows.follow(bar)
-        if desk.conduct.stirred:  # by the bar before this one in the same step: a model that fails, an order that did
-            self._watch()
+        if self._has_moved():
+            self._look_again()
         if is_stale:
             decision, wanted = pass_over(desk, bar)
         else:
@@ -333,7 +338,6 @@ class TradingSession:
         desk = self._desk
         if wanted.closing is not None:
             self._dispatcher.send(wanted.closing, Decimal(0))
-            desk.now_ns = max(desk.now_ns, self._clock.now_ns())  # the quote has grown older meanwhile
             self._look_again()
             if why := obstacle(desk, wanted):
                 desk.entries_denied += 1
@@ -346,13 +350,24 @@ class TradingSession:
         self._dispatcher.send(wanted.intent, wanted.risk_home)
         self._look_again()
 
+    def _has_moved(self) -> bool:
+        """Say whether what came before a bar in its step took time, moved the account or failed.
+
+        It may have been the guard, a flatten, a model that answers nothing, or the order of the bar before.
+        """
+        desk = self._desk
+        return desk.conduct.stirred or desk.equity_home != self._judged_home or self._clock.now_ns() > desk.now_ns
+
     def _look_again(self) -> None:
         """An order may have moved the account, and the log that was read behind it may have told of anything.
 
         A loss that was closed at the price at which it was valued leaves equity as it was, and counts all the same.
+        Quotes have grown older meanwhile.
         """
+        desk = self._desk
+        desk.now_ns = max(desk.now_ns, self._clock.now_ns())
         self._note_trouble()
-        if self._days.mark() or self._desk.conduct.stirred:
+        if self._days.mark() or desk.conduct.stirred or desk.equity_home != self._judged_home:
             self._watch()
 
 

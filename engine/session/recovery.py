@@ -106,7 +106,8 @@ def _updated(desk: Desk, event: OrderUpdated) -> None:
     desk.orders.move(event.client_order_id, event.status, event.ts_ns, event.detail)
 
 
-def _tripped(desk: Desk, event: BreakerTripped) -> None:
+def latch_again(desk: Desk, event: BreakerTripped) -> None:
+    """Latch a breaker as an earlier run has left it."""
     cause = f"{event.value}, limit {event.limit}, before the restart"
     desk.panel.latch(
         Trip(
@@ -158,7 +159,7 @@ _HANDLERS: dict[type[Event], Callable[[Desk, Any], None]] = {
     SessionStopped: _stopped,
     OrderInitialized: _initialized,
     OrderUpdated: _updated,
-    BreakerTripped: _tripped,
+    BreakerTripped: latch_again,
     BreakerReleased: _released,
     **dict.fromkeys(_TRANSACTIONS, _booked),
 }

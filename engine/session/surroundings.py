@@ -49,6 +49,12 @@ def risk_view(desk: Desk, intent: OrderIntent, risk_home: Decimal, confidence: f
     )
 
 
+def without_price(desk: Desk) -> tuple[str, ...]:
+    """Instruments that are held or have an order under way, and no price: nobody knows what all adds up to."""
+    on_the_way = {order.intent.instrument for order in desk.orders.open_orders}
+    return tuple(sorted({*desk.unpriced, *(name for name in on_the_way if name not in desk.quotes)}))
+
+
 def exposure(desk: Desk) -> Exposure:
     """What everything held and under way adds up to at worst; nothing while a part of it has no price."""
     return _exposure_of(desk, {*desk.ledger.held, *(order.intent.instrument for order in desk.orders.open_orders)})

@@ -17,7 +17,7 @@ from engine.domain.window import average_true_range
 from engine.risk.breakers import DEFAULT_BREAKERS, AccountView
 from engine.risk.exposure import Exposure, worst
 from engine.session.desk import HUNDRED, ZERO, Desk
-from engine.session.surroundings import exposure
+from engine.session.surroundings import exposure, without_price
 from engine.snapshot import LimitUse
 
 _BREAKERS = {breaker.name: breaker for breaker in DEFAULT_BREAKERS}
@@ -30,6 +30,7 @@ class _Scene(msgspec.Struct, frozen=True, kw_only=True):
     desk: Desk
     exposure: Exposure
     account: AccountView
+    unpriced: str
 
 
 class _Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +46,8 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
 
 def usage(desk: Desk) -> tuple[LimitUse, ...]:
     """Measure every limit, in the order in which they are declared."""
-    scene = _Scene(desk=desk, exposure=exposure(desk), account=desk.account_view())
+    unpriced = ", ".join(without_price(desk))
+    scene = _Scene(desk=desk, exposure=exposure(desk), account=desk.account_view(), unpriced=unpriced)
     return tuple(_row(item.name, _MEASURES[item.name](scene)) for item in fields(RiskLimits))
 
 
@@ -82,6 +84,18 @@ def _share(scene: _Scene, amount_home: Decimal, most: Decimal, of: str = "") -> 
 def _nearest(found: Iterable[_Found], none: _Found) -> _Found:
     """The one that is nearest to its limit."""
     return max(found, key=lambda one: (one.measured or ZERO) / one.most if one.most else ZERO, default=none)
+
+
+def _priced(measure: Callable[[_Scene], _Found], most: Callable[[RiskLimits], Decimal]) -> Callable[[_Scene], _Found]:
+    """A sum over all that is held and under way: while a part of it has no price it is not known, and not 0."""
+
+    def measured(scene: _Scene) -> _Found:
+        if not scene.unpriced:
+            return measure(scene)
+        limit = f"{_plain(most(scene.desk.limits))} % of equity"
+        return _Found(words=f"not known: {scene.unpriced} has no price", limit=limit)
+
+    return measured
 
 
 def _risk(scene: _Scene) -> _Found:
@@ -302,14 +316,14 @@ def _day(scene: _Scene) -> _Found:
 
 
 _MEASURES: dict[str, Callable[[_Scene], _Found]] = {
-    "risk_per_trade_pct": _risk,
-    "exposure_pct_max": _gross,
-    "exposure_net_pct_max": _net,
-    "margin_pct_max": _margin,
+    "risk_per_trade_pct": _priced(_risk, lambda limits: limits.risk_per_trade_pct),
+    "exposure_pct_max": _priced(_gross, lambda limits: limits.exposure_pct_max),
+    "exposure_net_pct_max": _priced(_net, lambda limits: limits.exposure_net_pct_max),
+    "margin_pct_max": _priced(_margin, lambda limits: limits.margin_pct_max),
     "position_units_max": _units,
-    "position_pct_max": _value,
+    "position_pct_max": _priced(_value, lambda limits: limits.value_cap_pct(ANY)),
     "positions_max": _positions,
-    "currency_pct_max": _legs,
+    "currency_pct_max": _priced(_legs, lambda limits: limits.currency_cap_pct(ANY)),
     "order_interval_s_min": _pauses(lambda limits: limits.order_interval_s_min, _last_entry_ns),
     "orders_per_minute_max": _order_rate,
     "repeated_entries_max": _repeats,

@@ -8,8 +8,21 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 
-from engine.domain.event import BreakerTripped, DecisionMade, Event, LimitsChanged, SessionStarted
+from msgspec.structs import replace
+
+from engine.domain.event import (
+    BreakerReleased,
+    BreakerTripped,
+    DayBegan,
+    DecisionMade,
+    Event,
+    FundsMoved,
+    LimitsChanged,
+    NewsSet,
+    SessionStarted,
+)
 from engine.domain.limits import RiskLimits
+from engine.domain.schedule import NewsEvent
 from engine.ports import Curfew, Past
 from engine.store.projections import Projector
 from engine.store.rebuild import read_event
@@ -32,7 +45,8 @@ _ORDER_IDS = "SELECT client_order_id FROM orders JOIN runs USING (run_id) WHERE 
 
 # Of every run of the account, whether or not its books go on: new books are no way round what a bad day forbids.
 _STRICT = """SELECT seq, kind, payload FROM events WHERE run_id IN (SELECT run_id FROM runs WHERE account = ?)
-    AND kind IN ('SessionStarted', 'LimitsChanged', 'BreakerTripped') ORDER BY seq"""
+    AND kind IN ('SessionStarted', 'LimitsChanged', 'NewsSet', 'BreakerTripped', 'BreakerReleased', 'DayBegan',
+    'FundsMoved') ORDER BY seq"""
 
 _JUDGED = "SELECT run_id, instruments, granularity FROM runs WHERE account = ? AND instruments IS NOT NULL"
 
@@ -58,21 +72,43 @@ def read_order_ids(conn: sqlite3.Connection, account: str) -> frozenset[str]:
 
 
 def read_curfew(conn: sqlite3.Connection, account: str) -> Curfew | None:
-    """Collect when breakers tripped and which limits were in force last; None when nothing was, or account is "".
+    """Collect when breakers tripped, what of that still holds, and which limits were in force last.
 
-    Raises ConfigError naming an event that cannot be read.
+    None when nothing was recorded, or account is "". Raises ConfigError naming an event that cannot be read.
     """
     trips: dict[str, int] = {}
+    latched: dict[str, BreakerTripped] = {}
+    day: DayBegan | None = None
+    news: tuple[NewsEvent, ...] = ()
     limits: RiskLimits | None = None
     for seq, kind, payload in conn.execute(_STRICT, (account,)) if account else ():
         event = read_event(seq, kind, payload)
         if isinstance(event, BreakerTripped):
             trips[event.breaker] = event.ts_ns
+            latched[event.breaker] = event
+        elif isinstance(event, BreakerReleased):
+            latched.pop(event.breaker, None)
+            day = _measured_anew(day, event)
+        elif isinstance(event, DayBegan):
+            day = event
+        elif isinstance(event, FundsMoved) and day is not None:
+            day = replace(day, equity_home=day.equity_home + event.transfer.amount_home)
         elif isinstance(event, SessionStarted):
-            limits = event.config.limits
+            limits, news = event.config.limits, event.config.news
+        elif isinstance(event, NewsSet):
+            news = event.news
         elif isinstance(event, LimitsChanged):
             limits = event.limits
-    return None if limits is None else Curfew(trips=trips, limits=limits)
+    if limits is None:
+        return None
+    return Curfew(trips=trips, limits=limits, latched=tuple(latched.values()), day=day, news=news)
+
+
+def _measured_anew(day: DayBegan | None, released: BreakerReleased) -> DayBegan | None:
+    """A released daily loss is measured from the equity at its release."""
+    if day is None or released.breaker != "daily_loss" or released.equity_home is None:
+        return day
+    return replace(day, equity_home=released.equity_home)
 
 
 def followed(conn: sqlite3.Connection, run_id: int) -> Projector:

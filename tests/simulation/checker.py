@@ -216,11 +216,19 @@ class Checker:
         self.known = number
         self.books.read(self.venue.log, number)
         self.conduct.take(event, self.books)
+        if type(event) is FundsMoved:
+            self._paid(transaction.amount_home)
         order_id = getattr(transaction, "client_order_id", None)
         if order_id in self.sent:
             self._settled(order_id, type(event))
         elif type(event) is BrokerOrderCreated and order_id and is_client_order_id(order_id):
             self.owed_end = order_id
+
+    def _paid(self, amount_home: Decimal) -> None:
+        """What was paid in or out is no profit and no loss."""
+        for name, anchor in self.anchors.items():
+            moved = anchor + amount_home
+            self.anchors[name] = moved if moved > 0 else self.books.balance_home
 
     def _settled(self, order_id: str, kind: type) -> None:
         was = self.status.get(order_id)

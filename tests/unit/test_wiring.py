@@ -13,6 +13,8 @@ from engine.config import Settings
 from engine.domain.command import Mode, SessionConfig
 from engine.domain.error import ConfigError
 from engine.domain.event import SessionState
+from engine.domain.limit_changes import limits_from_text
+from engine.domain.limits import RiskLimits
 from engine.domain.market import NS_PER_S, Granularity
 from engine.node import HaltLatch
 
@@ -43,6 +45,10 @@ def replay(*paths: Path, **changes: object) -> SessionConfig:
 
 def sandbox(*instruments: str, **changes: object) -> SessionConfig:
     return replace(SessionConfig(instruments=instruments, model_id=MODEL, speed=None), **changes)  # type: ignore[arg-type]
+
+
+def limited(text: str) -> RiskLimits:
+    return limits_from_text([text])
 
 
 class RecordingWake:
@@ -147,6 +153,9 @@ REFUSED = {
     "unknown model": (sandbox("EUR_USD", model_id="nobody"), "nobody"),
     "unknown instrument": (sandbox("EUR_XXX"), "EUR_XXX"),
     "unknown currency": (sandbox("EUR_USD", currency="XYZ"), "XYZ"),
+    "limit of hours for nobody": (sandbox("EUR_USD", limits=limited("trading_windows[EUR_UDS]=always")), "EUR_UDS"),
+    "limit of value for nobody": (sandbox("EUR_USD", limits=limited("position_pct_max[EUR_UDS]=1")), "EUR_UDS"),
+    "limit of no currency": (sandbox("EUR_USD", limits=limited("currency_pct_max[UDS]=1")), "UDS"),
     "bars in a sandbox": (sandbox("EUR_USD", bars=(("", "x.csv"),)), "replay"),
     "replay without bars": (replay(), "at least one bar file"),
     "missing file": (replay(Path("nowhere/EUR_USD.csv")), "EUR_USD.csv"),

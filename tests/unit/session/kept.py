@@ -9,6 +9,7 @@ from threading import Event
 from engine.adapters.clock import PacedClock
 from engine.adapters.history.market_data import RecordedBars
 from engine.adapters.sim.broker import SimBroker
+from engine.adapters.sim.entries import FundsMoved
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.adapters.sim.market_data import SimMarketData
 from engine.adapters.sim.ticket import OrderKind, Ticket
@@ -16,6 +17,7 @@ from engine.domain.command import Command, Mode, SessionConfig
 from engine.domain.limits import RiskLimits
 from engine.domain.market import Bar
 from engine.domain.order import OrderIntent, OrderReason
+from engine.domain.schedule import NewsEvent
 from engine.node import HaltLatch
 from engine.ports import Clock, Opening
 from engine.session import TradingSession
@@ -55,6 +57,12 @@ class KeptBroker(FaultyBroker):
         (made,) = {order.order_id for order in self.inner.holdings().orders} - before
         return made
 
+    def pay(self, amount_home: int) -> None:
+        """Pay money into the account, or out of it."""
+        exchange = self.inner._exchange
+        exchange.book.balance_home += amount_home
+        exchange.record().add(FundsMoved, amount_home=Decimal(amount_home), balance_home=exchange.book.balance_home)
+
     def cancel_by_hand(self, order_id: str) -> None:
         """Cancel a waiting order as the operator does in the broker's own app."""
         exchange = self.inner._exchange
@@ -89,6 +97,7 @@ class House:
         self.model = model or Script(signals)
         self.speed = speed
         self.limits = limits
+        self.news: tuple[NewsEvent, ...] = ()
         self.store: JournalStore
         self.session: TradingSession
         self.market: FaultyMarketData
@@ -100,7 +109,12 @@ class House:
         past = None if new_books else self.store.past(ACCOUNT)
         self.market = FaultyMarketData(SimMarketData(source=self.source, broker=self.broker.inner))
         config = SessionConfig(
-            mode=Mode.PRACTICE, instruments=self.names, model_id="script", speed=self.speed, limits=self.limits
+            mode=Mode.PRACTICE,
+            instruments=self.names,
+            model_id="script",
+            speed=self.speed,
+            limits=self.limits,
+            news=self.news,
         )
         self.session = TradingSession(
             SessionParts(

@@ -3,6 +3,7 @@
 import dataclasses
 from decimal import Decimal
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -88,3 +89,36 @@ def test_a_stricter_limit_locks_what_was_entered_too_often_already(tmp_path: Pat
     limits = dataclasses.replace(LIMITS, repeated_entries_max=1)
     rig.command(UpdateRiskLimits(command_id="a", limits=limits))
     assert rig.session.desk.lock_of(EUR)
+
+
+def test_a_quote_that_grew_old_while_the_order_before_was_under_way_is_not_entered_on(tmp_path: Path) -> None:
+    """Two bars come in one step; the first of them leads to an order that takes its time."""
+    rig = make_faulty(tmp_path, [quiet(), quiet(GBP)], {8: 1})
+    slow_ns = (int(LIMITS.quote_age_s_max) + 1) * 10**9
+    rig.broker.on_submit = lambda intent: rig.clock.wait_until(rig.clock.now_ns() + slow_ns, Event())
+    rig.play()
+    assert [order.instrument for order in rig.broker.submitted] == [EUR]
+    (denied,) = [one for one in rig.session.desk.decisions if one.instrument == GBP and one.direction]
+    assert [gate.name for gate in denied.blocking] == ["quote_age"]
+
+
+def test_what_the_guard_reads_in_the_log_counts_before_the_next_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guard's own requests read the log on after the breakers have looked."""
+    limits = dataclasses.replace(LIMITS, daily_loss_pct_max=Decimal("0.1"))
+    house = House(tmp_path, [quiet(), quiet(GBP)], {8: 1}, limits=limits)
+    guardian = house.session._guardian
+
+    def look() -> None:
+        if len(house.session.desk.decisions) == 6 and house.session.desk.ledger.flat:
+            house.broker.by_hand(GBP, 1_500_000, house.session.desk.now_ns)
+            guardian._look_at_the_log()
+
+    monkeypatch.setattr(guardian, "look", look)
+    house.steps(12)
+    (denied,) = [one for one in house.session.desk.decisions if one.instrument == EUR and one.direction]
+    assert denied.equity_home <= Decimal("99900")
+    (state,) = [gate for gate in denied.blocking if gate.name == "trading_state"]
+    assert "daily_loss" in state.value
+    house.close()

@@ -8,12 +8,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from engine.adapters.sim.instruments import CATALOGUE
-from engine.domain.command import AcknowledgeBreaker, SessionConfig
+from engine.domain.command import AcknowledgeBreaker, Mode, SessionConfig
 from engine.domain.event import SessionState, TradingState
 from engine.domain.limits import RiskLimits
 from engine.domain.market import NS_PER_S
+from engine.risk.breakers import Trip
 from engine.session.desk import CURVE_POINTS_MAX, Desk, EquityCurve
-from tests.unit.made import fill, opens, paid_in, quote
+from tests.unit.made import closes, fill, opens, paid_in, quote
 from tests.unit.session.rig import LIMITS, bar, make_rig
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -25,12 +26,12 @@ def at(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).timestamp()) * NS_PER_S
 
 
-def desk_at(text: str, units: str = "1000") -> Desk:
+def desk_at(text: str, units: str = "1000", mode: Mode = Mode.PRACTICE) -> Desk:
     """A desk with an open position of EUR_USD bought (or sold) at 1.10000."""
     desk = Desk(
-        config=SessionConfig(instruments=("EUR_USD",)), run_id=3, currency="USD", instruments=dict(CATALOGUE),
-        offered=dict(CATALOGUE), granularity_ns=60 * NS_PER_S, limits=RiskLimits(), opening_balance_home=CAPITAL,
-        now_ns=at(text),
+        config=SessionConfig(mode=mode, instruments=("EUR_USD",)), run_id=3, currency="USD",
+        instruments=dict(CATALOGUE), offered=dict(CATALOGUE),
+        granularity_ns=60 * NS_PER_S, limits=RiskLimits(), opening_balance_home=CAPITAL, now_ns=at(text),
     )  # fmt: skip
     desk.ledger.apply(paid_in(1, CAPITAL))
     desk.open_books(CAPITAL)
@@ -171,6 +172,25 @@ def test_data_have_an_age_only_while_something_can_be_traded() -> None:
     assert desk.data_age_s is None
 
 
+@pytest.mark.parametrize("mode", [Mode.SANDBOX, Mode.REPLAY])
+def test_a_market_that_is_made_here_is_never_silent(mode: Mode) -> None:
+    """Between two bars of four hours, or over a gap of a recording, nothing is missing."""
+    desk = desk_at("2025-01-06T10:00", mode=mode)
+    marked(desk, "2025-01-06T10:01", "1.10000")
+    desk.now_ns += 4 * 3_600 * NS_PER_S
+    assert desk.data_age_s is None
+    assert desk.panel.update(desk.account_view()) == ()
+
+
+def test_data_do_not_age_while_the_machine_sleeps() -> None:
+    desk = desk_at("2025-01-06T10:00")
+    marked(desk, "2025-01-06T10:01", "1.10000")
+    desk.now_ns = desk.woken_ns = at("2025-01-06T15:00")
+    assert desk.data_age_s == 0
+    desk.now_ns += 90 * NS_PER_S
+    assert desk.data_age_s == 90
+
+
 def test_a_released_breaker_does_not_hide_the_runs_deepest_fall(tmp_path: Path) -> None:
     falling = [bar(i, Decimal("1.10000") - max(0, i - 10) * Decimal("0.0005")) for i in range(40)]
     limits = RiskLimits(
@@ -236,3 +256,38 @@ def test_a_published_curve_does_not_change_afterwards() -> None:
     points = curve.points()
     curve.add(2, CAPITAL, CAPITAL)
     assert len(points) == 1
+
+
+@pytest.mark.parametrize("amount", [5_000, -5_000])
+def test_money_paid_in_or_out_is_neither_profit_nor_loss(amount: int) -> None:
+    desk = desk_at("2025-01-06T10:00")
+    marked(desk, "2025-01-06T10:01", "0.90000")
+    desk.book(paid_in(3, amount, CAPITAL + amount))
+    marked(desk, "2025-01-06T10:02", "0.90000")
+    assert (desk.equity_home, day_pl(desk)) == (CAPITAL + amount - 200, -200)
+    lost_pct = Decimal(200) / (CAPITAL + amount) * 100
+    (daily, drawdown) = (breaker.read(desk.account_view()) for breaker in desk.panel.breakers[:2])
+    assert daily.measured == drawdown.measured == desk.drawdown_pct == lost_pct
+
+
+def test_a_day_from_which_more_was_taken_out_than_it_began_with_is_measured_from_what_is_left() -> None:
+    desk = desk_at("2025-01-06T10:00")
+    marked(desk, "2025-01-06T10:01", "16.10000")
+    desk.book(fill(3, -1_000, CAPITAL + 15_000, closed=(closes("2", -1_000, "16.1", 15_000),), pl=15_000))
+    desk.mark()
+    desk.book(paid_in(4, -CAPITAL, 15_000))
+    desk.mark()
+    assert (desk.day_start_home, desk.loss_anchor_home, desk.fall_anchor_home) == (15_000, 15_000, 15_000)
+    assert desk.panel.update(desk.account_view()) == ()
+
+
+def test_a_day_that_was_noticed_in_passing_begins_all_the_same(tmp_path: Path) -> None:
+    """A command may value what is open after the step has: what the day brings must not be left out."""
+    rig = make_rig(tmp_path, [[bar(i, Decimal("1.1")) for i in range(20)]], {})
+    desk = rig.session.desk
+    desk.panel.latch(Trip(breaker="daily_loss", ts_ns=desk.now_ns, value="", limit="", cause=""))
+    desk.now_ns = desk.day_end_ns
+    desk.mark()
+    assert rig.session._days.mark()
+    assert desk.panel.trips == ()
+    rig.close()

@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from engine.domain.command import LOOSEN, AcknowledgeBreaker, TryOrder, UpdateRiskLimits
+from engine.domain.command import LOOSEN, AcknowledgeBreaker, SetNews, TryOrder, UpdateRiskLimits
 from engine.domain.decision import Action, Decision, Prediction
 from engine.domain.error import ConfigError
 from engine.domain.limits import ANY, RiskLimits
 from engine.domain.market import Bar
+from engine.domain.schedule import NewsEvent
 from engine.session.decide import decide
 from tests.unit.session.kept import House
 from tests.unit.session.rig import LIMITS, MINUTE_NS, PIP, Rig, bar, make_rig
@@ -165,6 +166,58 @@ def test_after_a_lost_day_limits_only_get_stricter_until_the_next(lost: Rig, by_
     assert desk.panel.trips == ()  # the daily breaker ended with its day
     assert ask(lost, dataclasses.replace(desk.limits, positions_max=5), "")[0] is False
     assert ask(lost, looser, LOOSEN)[0]
+
+
+def test_looser_limits_that_come_with_the_loss_are_too_late(tmp_path: Path) -> None:
+    """The breakers look before a command of the same step can take their limit away."""
+    probe = make_rig(tmp_path, [falling()], {8: 1}, limits=limits(**LOSING))
+    until_tripped(probe)
+    tripped_ns = probe.session.desk.now_ns
+    probe.close()
+    folder = tmp_path / "again"
+    folder.mkdir()
+    rig = make_rig(folder, [falling()], {8: 1}, limits=limits(**LOSING))
+    while rig.session.desk.now_ns < tripped_ns - MINUTE_NS:
+        rig.step()
+    looser = limits(**LOSING | {"daily_loss_pct_max": Decimal(50)})
+    rig.step(UpdateRiskLimits(command_id="u", limits=looser, confirmation=LOOSEN))
+    assert rig.session.desk.now_ns == tripped_ns
+    assert [trip.breaker for trip in rig.session.desk.panel.trips] == ["daily_loss"]
+    assert not rig.session.desk.verdicts[-1].accepted
+    rig.close()
+
+
+def test_after_a_lost_day_no_news_of_that_day_is_taken_out(lost: Rig) -> None:
+    """A calendar without them would let entries through that limits keep out."""
+    desk = lost.session.desk
+    hour_ns = 60 * MINUTE_NS
+    past, soon, later = (
+        NewsEvent(ts_ns=ts_ns, currency="USD", title="CPI")
+        for ts_ns in (desk.now_ns - hour_ns, desk.now_ns + hour_ns, desk.no_loosening_until_ns + hour_ns)
+    )
+    lost.command(SetNews(command_id="n1", news=(past, soon, later)))
+    assert desk.verdicts[-1].accepted, "more news are stricter"
+    lost.command(SetNews(command_id="n2", news=(past, later)))
+    assert not desk.verdicts[-1].accepted and desk.verdicts[-1].detail.startswith(
+        "the news CPI (USD) 2025-01-06T09:18:00Z would be less strict; a daily breaker has tripped"
+    )
+    assert desk.hours.news == (past, soon, later)
+    lost.command(SetNews(command_id="n3", news=(replace(soon, title="US consumer prices"),)))
+    assert desk.verdicts[-1].accepted, "what is over, and what comes after the day, may be taken out"
+
+
+def test_a_new_session_is_no_way_round_the_news_either(tmp_path: Path) -> None:
+    house = House(tmp_path, [falling(next_day_from=40)], {8: 1}, limits=limits(**LOSING))
+    until_tripped(house)
+    soon = NewsEvent(ts_ns=house.session.desk.now_ns + 60 * MINUTE_NS, currency="USD", title="CPI")
+    assert house.command(SetNews(command_id="n", news=(soon,)))[0]
+    house.session.commit()
+    with pytest.raises(ConfigError, match="the news CPI .* would be less strict; a daily breaker has tripped"):
+        house.restart()
+    house.news = (soon,)
+    house.restart()
+    assert house.session.desk.hours.news == (soon,)
+    house.close()
 
 
 def test_breaker_that_is_not_daily_forbids_nothing(tmp_path: Path) -> None:

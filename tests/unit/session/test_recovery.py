@@ -11,7 +11,8 @@ from engine.domain.command import AcknowledgeBreaker
 from engine.domain.error import HaltTrading, RetryLater
 from engine.domain.event import SessionState, TradingState
 from engine.domain.order import OrderStatus
-from engine.session.dispatch import GRACE_S
+from engine.risk.breakers import Trip
+from engine.session.dispatch import GRACE_S, record_trip
 from engine.store import queries
 from tests.unit.session.faulty import LOST_ANSWER
 from tests.unit.session.kept import House
@@ -163,6 +164,33 @@ def test_the_days_loss_is_measured_from_where_the_day_began(house: House) -> Non
     assert house.session.desk.day_start_home == house.session.desk.loss_anchor_home == before
 
 
+def anchors(house: House) -> tuple[Decimal, ...]:
+    desk = house.session.desk
+    return desk.day_start_home, desk.loss_anchor_home, desk.fall_anchor_home, desk.recorded_peak_home
+
+
+@pytest.mark.parametrize("amount", [50_000, -50_000])
+@pytest.mark.parametrize("is_there", [True, False], ids=["while it runs", "while nobody is there"])
+def test_money_paid_in_or_out_is_no_result_after_a_crash_either(house: House, amount: int, is_there: bool) -> None:
+    house.until_sent(2)
+    house.steps(3)
+    lost = house.session.desk.day_pl_home
+    before = anchors(house)
+    if is_there:
+        house.broker.pay(amount)
+        house.step()
+        house.session.commit()
+    house.crash()
+    if not is_there:
+        house.broker.pay(amount)
+    house.begin()
+    assert anchors(house) == tuple(each + amount for each in before)
+    assert house.session.desk.day_pl_home == lost < 0
+    house.restart()
+    assert anchors(house) == tuple(each + amount for each in before)
+    assert house.session.desk.panel.trips == ()
+
+
 def test_books_that_differ_from_the_brokers_refuse_the_start(house: House) -> None:
     house.until_sent(2)
     house.session.commit()
@@ -186,6 +214,41 @@ def test_new_books_begin_with_what_the_broker_has(house: House) -> None:
     house.restart()
     assert {trade.trade_id for trade in house.session.desk.foreign_trades()} == held
     house.check()
+
+
+def test_new_books_release_no_breaker_and_begin_no_day(tmp_path: Path) -> None:
+    """Else a bad day could be begun anew, without a reason, by whoever has just lost."""
+    falling = [bar(index, START - max(0, index - 10) * Decimal("0.0005")) for index in range(60)]
+    limits = replace(LIMITS, daily_loss_pct_max=Decimal("0.2"), stop_loss_atr=Decimal(50))
+    house = House(tmp_path, [falling], {8: 1}, limits=limits)
+    while not house.session.desk.panel.trips:
+        house.step()
+    began = house.session.desk.day_start_home
+    house.session.commit()
+    for new_books in (True, False, True):
+        house.restart(new_books=new_books)
+        desk = house.session.desk
+        assert [trip.breaker for trip in desk.panel.trips] == ["daily_loss"]
+        assert desk.trading_state is TradingState.REDUCING
+        assert desk.day_start_home == desk.loss_anchor_home == began > desk.equity_home
+    accepted, _ = house.command(AcknowledgeBreaker(command_id="a", breaker="daily_loss", reason="seen"))
+    assert accepted
+    released_at = house.session.desk.loss_anchor_home
+    house.session.commit()
+    house.restart(new_books=True)
+    assert house.session.desk.panel.trips == ()
+    assert house.session.desk.loss_anchor_home == released_at
+    house.close()
+
+
+def test_new_books_are_what_releases_books_that_differ(house: House) -> None:
+    desk = house.session.desk
+    for name in ("reconciliation", "late_fill"):
+        trip = Trip(breaker=name, ts_ns=desk.now_ns, value="", limit="", cause="")
+        desk.panel.latch(trip)
+        record_trip(house.session._journal, trip)
+    house.restart(new_books=True)
+    assert [trip.breaker for trip in house.session.desk.panel.trips] == ["late_fill"]
 
 
 def test_a_session_says_where_it_stands_after_a_restart(house: House) -> None:

@@ -9,6 +9,7 @@ from engine.domain.command import ClosePosition, FlattenAll, HaltTrading, PauseE
 from engine.domain.event import TradingState
 from engine.domain.market import Bar
 from engine.domain.order import OrderReason
+from engine.risk.breakers import Trip, lock_name
 from tests.unit.session.breach import World
 from tests.unit.session.breach_cases import BOTH, BREAKERS
 from tests.unit.session.test_loss_tables import table
@@ -167,6 +168,13 @@ def test_state_ends_as_the_table_says(way: str, world: World) -> None:
     assert sends_entry(world)
     told = [event["state"] for event in world.events("TradingStateChanged")]
     assert told == ([] if state == "ACTIVE" else [state, "ACTIVE"])
+
+
+def test_a_resume_does_not_say_that_entries_stay_off_because_one_instrument_waits(world: World) -> None:
+    name = lock_name("GBP_USD")
+    trip = Trip(breaker=name, ts_ns=world.desk.now_ns, value="", limit="", cause="", instrument="GBP_USD")
+    world.desk.panel.latch(trip)
+    assert world.resume() == (True, f"entries allowed; these wait until they are released: {name}")
 
 
 def test_the_strictest_reason_wins(world: World) -> None:

@@ -171,7 +171,7 @@ def test_a_guard_measures_against_the_median_once_it_knows_enough_bars(make: Mak
 
 
 def test_prices_are_measured_at_the_quote(make: Make) -> None:
-    world = make()
+    world = make(is_outside=True)
     world.market.shift, world.market.age_s = 4 * PIP, 3
     world.frame()
     assert told(world, "price_collar_atr_max", "quote_age_s_max", "data_age_s_max") == [
@@ -279,3 +279,16 @@ def test_before_the_first_quote_there_is_nothing_to_measure(make: Make) -> None:
         ("0 % of equity", "500 % of equity"),
         ("0 % of equity", "0.5 % of equity"),
     ]
+
+
+def test_what_has_no_price_is_not_known_and_not_nothing(make: Make) -> None:
+    world = make()
+    world.model.wants["EUR_USD"] = 1
+    world.frame()
+    del world.desk.quotes["EUR_USD"]
+    unknown = "not known: EUR_USD has no price"
+    names = ("risk_per_trade_pct", "exposure_pct_max", "exposure_net_pct_max", "margin_pct_max", "currency_pct_max")
+    found = rows(world)
+    assert [found[name].value for name in names] == [unknown] * 5
+    assert found["position_pct_max"].value == unknown
+    assert (found["exposure_pct_max"].limit, found["exposure_pct_max"].used_pct) == ("500 % of equity", None)
