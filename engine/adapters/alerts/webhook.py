@@ -22,6 +22,9 @@ from engine.domain.event import AlertRaised
 from engine.redaction import RedactionFilter, Secret
 
 log = logging.getLogger("engine.alerts")
+# Kinds that come often, and of which nobody needs each.
+MINOR = frozenset(("denied",))
+MINOR_MAX = 20
 QUEUE_MAX = 100
 PAUSE_S = 1.0
 TRIES = 3
@@ -67,7 +70,9 @@ def _hush(url: Secret) -> None:
 
 
 class WebhookAlerter:
-    """Delivers alerts one after another, at most one request a second; a dead receiver costs alerts and nothing else.
+    """Delivers alerts one after another, at most one request a second, blocked signals last.
+
+    A dead receiver costs alerts and nothing else.
 
     The thread starts with the first alert and is a daemon: it never keeps a process alive.
     """
@@ -100,12 +105,13 @@ class WebhookAlerter:
         return self._state
 
     def notify(self, alert: AlertRaised) -> None:
-        """Queue an alert; when QUEUE_MAX wait already the oldest is dropped."""
+        """Queue an alert; of too many that wait the oldest is dropped, blocked signals before anything else."""
         with self._changed:
-            if len(self._waiting) >= QUEUE_MAX:
-                self._waiting.popleft()
-                self._state = replace(self._state, dropped=self._state.dropped + 1)
             self._waiting.append(alert)
+            minor = [each for each in self._waiting if each.kind in MINOR]
+            if len(minor) > MINOR_MAX or len(self._waiting) > QUEUE_MAX:
+                self._waiting.remove(minor[0] if minor else self._waiting[0])
+                self._state = replace(self._state, dropped=self._state.dropped + 1)
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="alerts", daemon=True)
                 with suppress(RuntimeError):  # the machine has no thread to spare: the next alert tries again
@@ -141,7 +147,12 @@ class WebhookAlerter:
         with self._changed:
             while not self._waiting and not self._closing.is_set():
                 self._changed.wait()
-            return self._waiting.popleft() if self._waiting else None
+            if not self._waiting:
+                return None
+            # what has tripped or stopped goes before any number of blocked signals
+            first = next((each for each in self._waiting if each.kind not in MINOR), self._waiting[0])
+            self._waiting.remove(first)
+            return first
 
     def _deliver(self, alert: AlertRaised) -> None:
         pause = threading.Event()  # never set: even at the end nobody is sent more than one alert a second

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from engine.adapters.alerts.webhook import QUEUE_MAX, TRIES, WebhookAlerter, url_forms
+from engine.adapters.alerts.webhook import MINOR_MAX, QUEUE_MAX, TRIES, WebhookAlerter, url_forms
 from engine.domain.event import AlertRaised
 from engine.redaction import Secret
 from tests.fakes.receiver import CANARY, Receiver
@@ -173,3 +173,16 @@ def test_every_form_of_the_address_is_a_secret() -> None:
     assert "/services/T0/abc?k=v" in forms
     assert "https%3A%2F%2Fhooks.example%2Fservices%2FT0%2Fabc%3Fk%3Dv" in forms
     assert url_forms(Secret("")) == ()
+
+
+def test_what_has_tripped_goes_before_any_number_of_blocked_signals() -> None:
+    with Receiver() as receiver:
+        told = messenger(receiver.url, pause_s=0.2)
+        for number in range(3 * MINOR_MAX):
+            told.notify(AlertRaised(ts_ns=WALL_NS, kind="denied", text=f"blocked {number}"))
+        told.notify(alert("A breaker has tripped."))
+        until(lambda: any(got["kind"] == "breaker" for got in receiver.got))
+        assert [got["kind"] for got in receiver.got].index("breaker") <= 2
+        assert len(told._waiting) <= MINOR_MAX
+        assert told.state.dropped >= 2 * MINOR_MAX - 2
+        told.close()
