@@ -274,7 +274,9 @@ class World:
             return self.config
         in_force = self.checker.limits
         is_plain = self._is_modest or self.faults.off
-        return replace(self.config, limits=in_force if is_plain else self.person.restart(in_force))
+        limits = in_force if is_plain else self.person.restart(in_force)
+        # the calendar is the file that was uploaded last: after a lost day none with fewer events begins
+        return replace(self.config, limits=limits, news=self.checker.news)
 
     def _set_clock_late(self) -> None:
         """A machine that has just come up may have a wrong clock until a time server answers."""
