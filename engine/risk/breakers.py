@@ -20,7 +20,8 @@ LOCK = "repeated_entries"
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     """What a breaker may look at; amounts in home currency, open P/L included in equity.
 
-    data_age_s is the age of the newest quote while the market is open, None while it is closed or not known.
+    data_age_s is the age of the oldest quote of what is held, or of the newest of all while nothing is held; None while
+    the market is closed or not known.
     model_faults are those among the newest answers of the model, errors the broker's of the last five minutes.
     """
 
@@ -147,7 +148,7 @@ class ModelFaults:
 
 
 class DataAge:
-    """Age of the newest quote of all, while the market is open."""
+    """Age of the quotes that equity is made of, or of the newest of all while nothing is held; in an open market."""
 
     name = "data_age"
     daily = False

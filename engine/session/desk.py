@@ -338,15 +338,18 @@ class Desk:
 
     @property
     def data_age_s(self) -> Decimal | None:
-        """Age of the newest quote of the session's instruments; None while none of them can be traded.
+        """Age of the oldest quote of what is held, or of the newest of all while nothing is; None while none is open.
 
-        None in a simulated session, too: what is not there between two of its bars is not missing. Nobody could listen
-        while the machine slept, so that age counts from when it woke.
+        A price that stands still under a position makes equity and loss untrue, however busy the others are. None in a
+        simulated session, too: what is not there between two of its bars is not missing. Nobody could listen while the
+        machine slept, so that age counts from when it woke.
         """
         if self.config.mode.is_simulated:
             return None
+        held = [quote for name in self.ledger.held if (quote := self.quotes.get(name)) and quote.tradeable]
         quotes = [self.quotes[name] for name in self.instruments if name in self.quotes]
-        if not any(quote.tradeable for quote in quotes):
+        if not held and not any(quote.tradeable for quote in quotes):
             return None
-        age_ns = self.now_ns - max(self.woken_ns, *(quote.ts_ns for quote in quotes))
+        newest_ns = min(each.ts_ns for each in held) if held else max(each.ts_ns for each in quotes)
+        age_ns = self.now_ns - max(self.woken_ns, newest_ns)
         return max(Decimal(age_ns) / NS_PER_S, ZERO)

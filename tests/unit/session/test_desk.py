@@ -172,6 +172,16 @@ def test_data_have_an_age_only_while_something_can_be_traded() -> None:
     assert desk.data_age_s is None
 
 
+def test_a_price_that_stands_still_under_a_position_is_old_however_busy_the_others_are() -> None:
+    desk = desk_at("2025-01-06T10:00")
+    marked(desk, "2025-01-06T10:01", "1.10000")
+    desk.now_ns += 90 * NS_PER_S
+    desk.quotes["GBP_USD"] = quote("1.2", "1.2", "GBP_USD", ts_ns=desk.now_ns)
+    assert desk.data_age_s == 90
+    desk.ledger.apply(fill(3, "-1000", CAPITAL, closed=(closes("2", "-1000", "1.1", "0"),)))
+    assert desk.ledger.flat and desk.data_age_s == 0
+
+
 @pytest.mark.parametrize("mode", [Mode.SANDBOX, Mode.REPLAY])
 def test_a_market_that_is_made_here_is_never_silent(mode: Mode) -> None:
     """Between two bars of four hours, or over a gap of a recording, nothing is missing."""
