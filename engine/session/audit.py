@@ -94,8 +94,12 @@ class Auditor:
 
     def note_agreement(self) -> None:
         """Journal that both sides agree; nothing is sent before this."""
+        self._due_ns = self._desk.now_ns + self._every_ns
+        self.record_agreement()
+
+    def record_agreement(self) -> None:
+        """Journal that both sides agree, and leave the next comparison when it is due."""
         desk = self._desk
-        self._due_ns = desk.now_ns + self._every_ns
         self._journal.append(
             Reconciled(
                 ts_ns=desk.now_ns,

@@ -311,6 +311,7 @@ class CommandDesk:
             desk.mark()  # the log may have been read on
             if objection:
                 raise Refusal(objection)
+            self._auditor.record_agreement()
         desk.panel.release(command.breaker)
         desk.reanchor(command.breaker)
         self._journal.append(

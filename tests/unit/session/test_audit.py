@@ -121,6 +121,17 @@ def test_a_release_compares_and_leaves_the_next_comparison_where_it_was(house: H
     assert house.session.desk.panel.tripped
 
 
+def test_a_release_is_on_record_as_an_agreement_that_orders_may_follow(house: House, told: Told) -> None:
+    tripped(house, told)
+    count = "SELECT count(*) FROM events WHERE kind = 'Reconciled'"
+    ((before,),) = house.rows(count)
+    house.command(RELEASE)
+    assert house.rows(count) == [(before,)]
+    told.changes = {}
+    assert house.command(RELEASE.__class__(command_id="b", breaker=RECONCILIATION, reason="seen"))[0]
+    assert house.rows(count) == [(before + 1,)]
+
+
 def test_another_breaker_is_released_without_asking_the_broker(house: House, told: Told) -> None:
     tripped(house, told)
     told.trouble = "HTTP 503"
