@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from engine import profiles
 from engine.config import load_settings
 from engine.domain.error import ConfigError
-from engine.domain.limit_changes import changes, limits_from_text, limits_named, values_of
+from engine.domain.limit_changes import changes, limits_from_text, limits_named, limits_touched, values_of
 from engine.domain.limits import ANY, RiskLimits, limit_fields
 
 limits_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look after profiles of risk limits.")
@@ -74,7 +74,10 @@ def save_profile(
     folder, texts = _folder(), limit or ()
     begun = profiles.load(folder, base)
     limits = limits_from_text(texts, begun.limits)
-    made = profiles.Profile(name=name, limits=limits, stated=(*begun.stated, *limits_named(texts)))
+    stated = (*begun.stated, *limits_touched(texts))
+    whole = (*begun.whole, *limits_named(texts))
+    partly = tuple(each for each in stated if each not in whole)
+    made = profiles.Profile(name=name, limits=limits, stated=stated, partly=partly)
     typer.echo(f"Saved to {profiles.save(folder, made, replace=replacing)}.", err=True)
     return 0
 

@@ -108,6 +108,11 @@ def limits_named(pairs: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(match["name"] for match in found if match["key"] in (None, ANY)))
 
 
+def limits_touched(pairs: Iterable[str]) -> tuple[str, ...]:
+    """Name every limit that such texts say anything of, each once; raises ConfigError for another form."""
+    return tuple(dict.fromkeys(_matched(pair)["name"] for pair in pairs))
+
+
 def check_keys(limits: RiskLimits, instruments: Iterable[str]) -> None:
     """Raise ConfigError for a limit by an instrument that is none of these, or by a currency of none of them.
 

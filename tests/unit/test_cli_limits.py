@@ -86,6 +86,36 @@ def test_saving_over_another_needs_replace(capsys: pytest.CaptureFixture[str], d
     assert told["limits"] == {"positions_max": "3", "drawdown_pct_max": "4"}
 
 
+def test_a_keyed_value_is_saved_and_the_other_instruments_stay_the_defaults(
+    capsys: pytest.CaptureFixture[str], data: Path
+) -> None:
+    path = data / "profiles" / "k1.json"
+    assert limits(capsys, "save", "k1", "--limit", "position_units_max[EUR_USD]=1000")[0] == 0
+    assert json.loads(path.read_text())["limits"] == {
+        "position_units_max": {"XAU_USD": "40", "XAG_USD": "3000", "EUR_USD": "1000"}
+    }
+    assert (
+        "* position_units_max     100000, XAU_USD 40, XAG_USD 3000, EUR_USD 1000 units"
+        in limits(capsys, "show", "k1")[1]
+    )
+    more = ["--from", "k1", "--replace", "--limit", "position_units_max[GBP_USD]=500"]
+    assert limits(capsys, "save", "k1", *more)[0] == 0
+    held = json.loads(path.read_text())["limits"]["position_units_max"]
+    assert (held["EUR_USD"], held["GBP_USD"]) == ("1000", "500") and "*" not in held
+    assert limits(capsys, "save", "k1", *more[:3], "--limit", "position_units_max=2000")[0] == 0
+    assert json.loads(path.read_text())["limits"]["position_units_max"]["*"] == "2000"
+    assert limits(capsys, "save", "k1", *more)[0] == 0
+    assert json.loads(path.read_text())["limits"]["position_units_max"]["*"] == "2000", "a person typed it before"
+
+
+def test_a_keyed_value_on_a_limit_that_the_base_states_states_it_as_a_whole(
+    capsys: pytest.CaptureFixture[str], data: Path
+) -> None:
+    limits(capsys, "save", "k2", "--from", "careful", "--limit", "position_units_max[EUR_USD]=1000")
+    held = json.loads((data / "profiles" / "k2.json").read_text())["limits"]["position_units_max"]
+    assert held == {"*": "20000", "XAU_USD": "10", "XAG_USD": "500", "EUR_USD": "1000"}
+
+
 def test_list_goes_on_behind_a_bad_file_and_names_it(capsys: pytest.CaptureFixture[str], data: Path) -> None:
     (data / "profiles").mkdir(parents=True)
     (data / "profiles" / "bad.json").write_text("{")
@@ -205,3 +235,8 @@ def test_live_counts_only_what_the_file_states_as_set_by_hand(
     assert "wants to be confirmed" in refused_live(capsys, "--profile", "mine", "--limit", "positions_max=1")
     state(**BY_HAND)
     assert "wants to be confirmed" in refused_live(capsys, "--profile", "mine")
+    state(**{**BY_HAND, "position_units_max": {"EUR_USD": "1000"}})
+    assert "set position_units_max by hand" in refused_live(capsys, "--profile", "mine"), "its * was typed by nobody"
+    key, whole = ("--limit", "position_units_max[GBP_USD]=500"), ("--limit", "position_units_max=1000")
+    assert "set position_units_max by hand" in refused_live(capsys, "--profile", "mine", *key)
+    assert "wants to be confirmed" in refused_live(capsys, "--profile", "mine", *whole)
