@@ -50,17 +50,18 @@ def show_limits(
 
 @limits_app.command("list")
 def list_profiles() -> int:
-    """List the profiles, the built-in ones first, and name what is wrong with unusable ones."""
-    folder = _folder()
+    """List the profiles, the built-in ones first; name what is wrong with unusable ones, then with exit code 1."""
+    folder, is_sound = _folder(), True
     for name in profiles.names(folder):
         try:
             found = profiles.load(folder, name)
         except ConfigError as error:
             typer.echo(str(error), err=True)
+            is_sound = False
             continue
         count = f"{len(found.stated)} {'limit' if len(found.stated) == 1 else 'limits'} stated"
         typer.echo(f"{name}: {count}{', built in' if found.built_in else ''}")
-    return 0
+    return 0 if is_sound else 1
 
 
 @limits_app.command("save")
@@ -97,6 +98,8 @@ def diff_profiles(
         return 0
     for change in told:
         typer.echo(f"{_LOOSENS if change.loosens else '':<7} {change.name}: {change.before} -> {change.after}")
+    if not told:
+        typer.echo("No difference.")
     return 0
 
 

@@ -132,7 +132,10 @@ def save(folder: Path, profile: Profile, *, replace: bool = False) -> Path:
     if _is_built_in(profile.name):
         raise ConfigError(f"Profile {profile.name!r} is built in and cannot be changed; take another name.")
     if os.path.lexists(path) and not replace:
-        raise ConfigError(f"Profile {profile.name!r} exists already; take another name, or say that it is replaced.")
+        raise ConfigError(
+            f"Profile {profile.name!r} exists already; take another name, or replace it "
+            "on the command line with --replace."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -169,7 +172,7 @@ def write_file(path: Path, profile: Profile) -> None:
 def checked_name(name: str) -> str:
     """Return a name that a profile may have; raises ConfigError that says what is allowed."""
     if not _NAME_PATTERN.fullmatch(name):
-        raise ConfigError(f"Profile name {name[:_WORD_MAX]!r} must be 1 to 40 letters a-z, digits, - and _.")
+        raise ConfigError(f"Profile name {name[:_WORD_MAX]!r} must be 1 to 40 letters a-z or A-Z, digits, - and _.")
     return name
 
 
@@ -236,7 +239,7 @@ def _text(path: Path, *, follow: bool) -> str:
     if len(data) > BYTES_MAX:
         raise ConfigError(f"The file {path} is larger than {BYTES_MAX} bytes; no profile is.")
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")  # some editors put a byte order mark first
     except UnicodeDecodeError as error:
         raise ConfigError(f"The file {path} is no text in UTF-8.") from error
 

@@ -92,6 +92,11 @@ def test_every_set_of_limits_survives_the_file(limits: RiskLimits, tmp_path_fact
     assert read_file(path) == profile
 
 
+def test_a_byte_order_mark_is_read_over(folder: Path) -> None:
+    path = put(folder, document().encode("utf-8-sig"))
+    assert read_file(path) == load(folder, "mine") == MINE
+
+
 def test_what_is_not_stated_is_the_default_and_not_by_hand(folder: Path) -> None:
     put(folder, document(limits={"drawdown_pct_max": "4", "position_units_max": {"*": "1000"}}))
     profile = load(folder, "mine")
@@ -144,7 +149,7 @@ def test_a_file_cannot_stand_in_for_a_built_in_profile(folder: Path) -> None:
 def test_saving_over_another_needs_to_be_asked_for(folder: Path) -> None:
     save(folder, MINE)
     other = Profile(name="mine", limits=RiskLimits(positions_max=3), stated=("positions_max",))
-    with pytest.raises(ConfigError, match="exists already"):
+    with pytest.raises(ConfigError, match="take another name, or replace it on the command line with --replace."):
         save(folder, other)
     assert load(folder, "mine") == MINE
     save(folder, other, replace=True)
@@ -163,7 +168,7 @@ def test_a_name_that_is_none_is_refused_everywhere(folder: Path, name: str) -> N
         lambda: save(folder, Profile(name=name, limits=RiskLimits())),
         lambda: delete(folder, name),
     ):
-        with pytest.raises(ConfigError, match="must be 1 to 40 letters a-z, digits, - and _"):
+        with pytest.raises(ConfigError, match="must be 1 to 40 letters a-z or A-Z, digits, - and _"):
             act()
     assert everything(folder.parent) == before and not folder.exists()
 
