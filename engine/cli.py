@@ -469,7 +469,17 @@ def _show(result: dict[str, object], as_json: bool) -> None:
         typer.echo(json.dumps(result))
         return
     for name, value in result.items():
-        typer.echo(f"{name:<18} {value}")
+        typer.echo(f"{name:<18} {_words(value)}")
+
+
+def _words(value: object) -> str:
+    """Write one value of a result for people."""
+    if isinstance(value, list):
+        apart = ", " if all(isinstance(each, str) for each in value) else "; "
+        return apart.join(map(_words, value)) or "none"
+    if isinstance(value, dict):
+        return f"{value['breaker']} since {value['tripped']}: {value['cause']}"
+    return "none" if value is None else str(value)
 
 
 def _check_places(mode: Mode, granularity: str, db: Path | None) -> None:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from engine import profiles
 from engine.config import load_settings
 from engine.domain.error import ConfigError
-from engine.domain.limit_changes import changes, limits_from_text, limits_named, values_of
+from engine.domain.limit_changes import changes, limits_from_text, limits_named, limits_touched, values_of
 from engine.domain.limits import ANY, RiskLimits, limit_fields
 
 limits_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look after profiles of risk limits.")
@@ -50,17 +50,18 @@ def show_limits(
 
 @limits_app.command("list")
 def list_profiles() -> int:
-    """List the profiles, the built-in ones first, and name what is wrong with unusable ones."""
-    folder = _folder()
+    """List the profiles, the built-in ones first; name what is wrong with unusable ones, then with exit code 1."""
+    folder, is_sound = _folder(), True
     for name in profiles.names(folder):
         try:
             found = profiles.load(folder, name)
         except ConfigError as error:
             typer.echo(str(error), err=True)
+            is_sound = False
             continue
         count = f"{len(found.stated)} {'limit' if len(found.stated) == 1 else 'limits'} stated"
         typer.echo(f"{name}: {count}{', built in' if found.built_in else ''}")
-    return 0
+    return 0 if is_sound else 1
 
 
 @limits_app.command("save")
@@ -74,7 +75,10 @@ def save_profile(
     folder, texts = _folder(), limit or ()
     begun = profiles.load(folder, base)
     limits = limits_from_text(texts, begun.limits)
-    made = profiles.Profile(name=name, limits=limits, stated=(*begun.stated, *limits_named(texts)))
+    stated = (*begun.stated, *limits_touched(texts))
+    whole = (*begun.whole, *limits_named(texts))
+    partly = tuple(each for each in stated if each not in whole)
+    made = profiles.Profile(name=name, limits=limits, stated=stated, partly=partly)
     typer.echo(f"Saved to {profiles.save(folder, made, replace=replacing)}.", err=True)
     return 0
 
@@ -94,6 +98,8 @@ def diff_profiles(
         return 0
     for change in told:
         typer.echo(f"{_LOOSENS if change.loosens else '':<7} {change.name}: {change.before} -> {change.after}")
+    if not told:
+        typer.echo("No difference.")
     return 0
 
 

@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -60,23 +60,36 @@ _CAREFUL: dict[str, Any] = {
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """A named set of limits; those that it does not state are the defaults."""
+    """A named set of limits; those that it does not state are the defaults.
+
+    Of a limit that is stated partly only keys are its own: "*" is the default, and is left out of the file.
+    """
 
     name: str
     limits: RiskLimits
     stated: tuple[str, ...] = ()
     built_in: bool = False
+    partly: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        wanted = frozenset(self.stated)
-        msgspec.structs.force_setattr(
-            self, "stated", tuple(item.name for item in limit_fields() if item.name in wanted)
-        )
+        for attribute, wanted in (("stated", self.stated), ("partly", self._partly())):
+            names_ = tuple(item.name for item in limit_fields() if item.name in wanted)
+            msgspec.structs.force_setattr(self, attribute, names_)
+
+    def _partly(self) -> frozenset[str]:
+        """Keep of those that are stated partly what the defaults fill to the same when the file is read."""
+        found, defaults = frozenset(self.partly) & frozenset(self.stated), RiskLimits()
+        return frozenset(name for name in found if _fills(getattr(defaults, name), getattr(self.limits, name)))
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Name the limits that it states as a whole, with the "*" of a limit by instrument or currency."""
+        return tuple(name for name in self.stated if name not in self.partly)
 
     @property
     def by_hand(self) -> tuple[str, ...]:
-        """Name the limits that a person has set by it: what its file states, and nothing of a built-in one."""
-        return () if self.built_in else self.stated
+        """Name the limits that a person has set by it: what its file states as a whole, nothing of a built-in one."""
+        return () if self.built_in else self.whole
 
 
 BUILT_IN = {
@@ -119,7 +132,10 @@ def save(folder: Path, profile: Profile, *, replace: bool = False) -> Path:
     if _is_built_in(profile.name):
         raise ConfigError(f"Profile {profile.name!r} is built in and cannot be changed; take another name.")
     if os.path.lexists(path) and not replace:
-        raise ConfigError(f"Profile {profile.name!r} exists already; take another name, or say that it is replaced.")
+        raise ConfigError(
+            f"Profile {profile.name!r} exists already; take another name, or replace it "
+            "on the command line with --replace."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -156,7 +172,7 @@ def write_file(path: Path, profile: Profile) -> None:
 def checked_name(name: str) -> str:
     """Return a name that a profile may have; raises ConfigError that says what is allowed."""
     if not _NAME_PATTERN.fullmatch(name):
-        raise ConfigError(f"Profile name {name[:_WORD_MAX]!r} must be 1 to 40 letters a-z, digits, - and _.")
+        raise ConfigError(f"Profile name {name[:_WORD_MAX]!r} must be 1 to 40 letters a-z or A-Z, digits, - and _.")
     return name
 
 
@@ -168,6 +184,13 @@ def stated_by(limits: RiskLimits, beside: Iterable[str] = ()) -> tuple[str, ...]
         for item in limit_fields()
         if item.name in wanted or getattr(limits, item.name) != getattr(defaults, item.name)
     )
+
+
+def _fills(default: object, value: object) -> bool:
+    """Say whether a limit by key is the default with other values for some keys, and at least one of its own."""
+    if not isinstance(default, Mapping) or not isinstance(value, Mapping) or len(value) < 2:
+        return False
+    return value[ANY] == default[ANY] and default.keys() <= value.keys()
 
 
 def _is_built_in(name: str) -> bool:
@@ -216,7 +239,7 @@ def _text(path: Path, *, follow: bool) -> str:
     if len(data) > BYTES_MAX:
         raise ConfigError(f"The file {path} is larger than {BYTES_MAX} bytes; no profile is.")
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")  # some editors put a byte order mark first
     except UnicodeDecodeError as error:
         raise ConfigError(f"The file {path} is no text in UTF-8.") from error
 
@@ -255,11 +278,27 @@ def _profile(document: object) -> Profile:
         raise ConfigError(f"{_NAME} must be a text.")
     if not isinstance(limits, dict):
         raise ConfigError(f"{_LIMITS} must be an object of limits by name.")
-    return Profile(name=checked_name(name), limits=limits_from_values(limits), stated=tuple(limits))
+    given, partly = _filled(limits)
+    return Profile(name=checked_name(name), limits=limits_from_values(given), stated=tuple(given), partly=partly)
+
+
+def _filled(given: dict[str, object]) -> tuple[dict[str, object], tuple[str, ...]]:
+    """Put the defaults under limits by key that lack their "*", and name those."""
+    made, partly = dict(given), list[str]()
+    for limit, default in values_of(RiskLimits(), given).items():
+        value = given[limit]
+        if isinstance(default, dict) and isinstance(value, dict) and value and ANY not in value:
+            made[limit] = {**default, **value}
+            partly.append(limit)
+    return made, tuple(partly)
 
 
 def _write(path: Path, profile: Profile) -> None:
-    document = {_MARK: FORMAT, _NAME: profile.name, _LIMITS: values_of(profile.limits, profile.stated)}
+    values = values_of(profile.limits, profile.stated)
+    for limit, value in values.items():
+        if limit in profile.partly and isinstance(value, dict):
+            del value[ANY]  # nobody typed it: in the file it would count as set by hand
+    document = {_MARK: FORMAT, _NAME: profile.name, _LIMITS: values}
     if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
         raise _not_plain(path)
     part = None

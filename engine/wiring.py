@@ -348,7 +348,7 @@ def begin(
     new_books: bool = False,
     alerter: Alerter | None = None,
 ) -> TradingSession:
-    """Start the prepared session on a new run of this database; a run that cannot begin is left ABORTED.
+    """Start the prepared session on a new run; one that cannot begin is left ABORTED, or not at all if it is empty.
 
     It goes on with the books that the database has of the account, unless new_books are wanted. The alerts of a
     simulated session stay in the journal and on the page: nobody has to be called for them.

@@ -1,5 +1,5 @@
 """I am limits as texts and as differences: NAME=VALUE in, what a change loosens and what two sets differ in out.
-I may import decimal, error and limits.
+I may import decimal, difflib, error and limits.
 I must not enforce anything, nor read files.
 My tests are in tests/unit/domain/test_limit_changes.py.
 """
@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, replace
 from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
 
 from engine.domain.error import ConfigError
-from engine.domain.limits import ANY, RiskLimits, StopMode, Tighter, limit_fields, of_key
+from engine.domain.limits import ANY, RiskLimits, StopMode, Tighter, is_whole, limit_fields, of_key
 from engine.domain.schedule import ALWAYS
 
 _PAIR = re.compile(r"(?P<name>[a-z_]+)(\[(?P<key>[^\]]+)\])?=(?P<value>.*)")
@@ -52,16 +53,20 @@ def loosened(before: RiskLimits, after: RiskLimits) -> tuple[str, ...]:
 def limits_from_text(pairs: Iterable[str], base: RiskLimits | None = None) -> RiskLimits:
     """Make limits from NAME=VALUE or NAME[KEY]=VALUE texts on top of `base` (the defaults).
 
-    Raises ConfigError naming an unknown limit, a value that is no number, or one out of range.
+    Raises ConfigError naming an unknown limit, one that is there twice, a value that is no number, or out of range.
     """
     base = base or RiskLimits()
     known = {item.name: item for item in limit_fields()}
     values: dict[str, Any] = {}
+    seen = set[tuple[str, str]]()
     for pair in pairs:
         match = _matched(pair)
         name, key, text = match["name"], match["key"], match["value"]
         if name not in known:
-            raise ConfigError(f"Limit {name!r} is unknown; known are {', '.join(known)}.")
+            raise ConfigError(_unknown(name, known))
+        if (name, key or ANY) in seen:
+            raise ConfigError(f"Limit {name if key in (None, ANY) else f'{name}[{key}]'} is given twice; give it once.")
+        seen.add((name, key or ANY))
         values[name] = _parsed(known[name], key, text, values.get(name, getattr(base, name)))
     return replace(base, **values)
 
@@ -73,7 +78,7 @@ def limits_from_values(values: Mapping[str, object], base: RiskLimits | None = N
     """
     base = base or RiskLimits()
     known = {item.name: item for item in limit_fields()}
-    problems = [f"Limit {name!r} is unknown; known are {', '.join(known)}." for name in values if name not in known]
+    problems = [_unknown(name, known) for name in values if name not in known]
     made: dict[str, Any] = {}
     for name, value in values.items():
         if name in known:
@@ -106,6 +111,11 @@ def limits_named(pairs: Iterable[str]) -> tuple[str, ...]:
     """
     found = (_matched(pair) for pair in pairs)
     return tuple(dict.fromkeys(match["name"] for match in found if match["key"] in (None, ANY)))
+
+
+def limits_touched(pairs: Iterable[str]) -> tuple[str, ...]:
+    """Name every limit that such texts say anything of, each once; raises ConfigError for another form."""
+    return tuple(dict.fromkeys(_matched(pair)["name"] for pair in pairs))
 
 
 def check_keys(limits: RiskLimits, instruments: Iterable[str]) -> None:
@@ -154,6 +164,12 @@ def _matched(pair: str) -> re.Match[str]:
     return match
 
 
+def _unknown(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, n=2)
+    nearest = f"the nearest {'is' if len(near) == 1 else 'are'} {' and '.join(near)}. " if near else ""
+    return f"Limit {name!r} is unknown; {nearest}`python -m engine limits show` lists them all."
+
+
 def _whole(item: "Field[Any]", value: object, present: object) -> object:
     """Read one limit as a whole from texts."""
     if isinstance(present, Mapping):
@@ -183,9 +199,14 @@ def _one(item: "Field[Any]", text: str, present: object) -> object:
     try:
         number = Decimal(text)
     except InvalidOperation as error:
-        raise ConfigError(f"{item.name} is {text!r}; it must be a number.") from error
+        raise ConfigError(f"{item.name} is {text!r}; it must be a {_allowed(item)}.") from error
     if not isinstance(present, int):
         return number
     if number.is_finite() and number == number.to_integral_value() and abs(number) < 10**9:
         return int(number)
-    raise ConfigError(f"{item.name} is {text}; it must be a whole number.")
+    raise ConfigError(f"{item.name} is {text}; it must be a {_allowed(item)}.")
+
+
+def _allowed(item: "Field[Any]") -> str:
+    low, high, unit = (item.metadata[key] for key in ("low", "high", "unit"))
+    return f"{'whole number' if is_whole(item) else 'number'} from {low} to {high} ({unit})"

@@ -303,6 +303,11 @@ def ranged_fields() -> "tuple[Field[Any], ...]":
     return tuple(item for item in fields(RiskLimits) if "low" in item.metadata)
 
 
+def is_whole(item: "Field[Any]") -> bool:
+    """Say whether this limit counts something, so that only a whole number makes sense."""
+    return item.name in _WHOLE
+
+
 def limits_by_hand() -> tuple[str, ...]:
     """Name the limits that bound a loss; live trading wants each of them set by a person."""
     return tuple(item.name for item in ranged_fields() if item.metadata["by_hand"])
@@ -340,7 +345,7 @@ def _range(item: "Field[Any]", name: str, value: object) -> list[str]:
         return [f"{name} is {value}; it must be a number from {low} to {high} ({unit})."]
     if not low <= value <= high:
         return [f"{name} is {value}; it must be from {low} to {high} ({unit})."]
-    if item.name in _WHOLE and not isinstance(value, int):
+    if is_whole(item) and not isinstance(value, int):
         return [f"{name} is {value}; it must be a whole number from {low} to {high} ({unit})."]
     return []
 

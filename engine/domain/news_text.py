@@ -39,7 +39,7 @@ class NewsRead(msgspec.Struct, frozen=True, kw_only=True):
 def read_news(data: bytes) -> NewsRead:
     """Read a calendar: CSV in UTF-8 with the columns time, currency and title in any order; others are ignored."""
     if len(data) > NEWS_BYTES_MAX:
-        return _refused(f"The calendar has {len(data):,} bytes; at most {NEWS_BYTES_MAX:,} are allowed.")
+        return _refused(f"The calendar has more than the {NEWS_BYTES_MAX:,} bytes that are allowed.")
     try:
         lines = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
         names = lines.fieldnames or ()

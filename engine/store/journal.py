@@ -18,7 +18,7 @@ from engine.store.chain import ORIGIN, link
 from engine.store.codec import encode
 from engine.store.past import followed, read_curfew, read_order_ids, read_past
 from engine.store.projections import Projector
-from engine.store.rebuild import abort_left_over_runs
+from engine.store.rebuild import NOT_BEGUN, abort_left_over_runs
 from engine.store.rows import references
 from engine.store.schema import BUSY_TIMEOUT_MS, CHECKPOINT_PAGES, open_database, refusal
 
@@ -92,12 +92,12 @@ class JournalStore:
         return self._opened is not None and _identity(self.path) == self._opened
 
     def give_up_run(self) -> None:
-        """Mark a run that could not begin as ABORTED; raises HaltTrading."""
+        """Mark a run that could not begin as ABORTED, or forget it if nothing was recorded; raises HaltTrading."""
         self._current = None
         try:
             self._end_transaction()
             with self._db.atomic():
-                abort_left_over_runs(self._db.conn)
+                abort_left_over_runs(self._db.conn, NOT_BEGUN)
         except sqlite3.Error as error:
             raise self._halt(str(error)) from error
 

@@ -26,7 +26,7 @@ _RUN_ID_MAX = 2**63 - 1
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One run; figures are None until it ends (or for a run that never began), amounts in `currency`.
+    """One run; figures are None until it ends, amounts in `currency`.
 
     account and continues are None for a simulated account, in a file of an older Keel too.
     """
@@ -196,7 +196,8 @@ class _Payload(msgspec.Struct):
 _GATES = msgspec.json.Decoder(_Payload)
 _R = TypeVar("_R", RunRow, TradeRow, OrderRow, FillRow, TripRow)
 
-_RUNS = "SELECT * FROM runs ORDER BY run_id DESC LIMIT ?"
+# A row without a mode is a start that recorded nothing, yet or for ever: an older Keel kept those of refused starts.
+_RUNS = "SELECT * FROM runs WHERE mode IS NOT NULL ORDER BY run_id DESC LIMIT ?"
 
 # Bounds on run_id instead of an optional condition: the index by run then serves both one run and all of them.
 _TRADES = """SELECT * FROM trades WHERE run_id BETWEEN :run_from AND :run_to
@@ -278,7 +279,7 @@ def _empty() -> sqlite3.Connection:
 
 
 def runs(conn: sqlite3.Connection, limit: int = 50) -> tuple[RunRow, ...]:
-    """Return the newest runs, newest first."""
+    """Return the newest runs that began, newest first."""
     return tuple(_rows(RunRow, conn.execute(_RUNS, (limit,))))
 
 

@@ -17,7 +17,12 @@ from engine.store.schema import COLUMNS
 
 REBUILD_BATCH = 5_000
 
-_ABORT_RUN = """UPDATE runs SET status = 'ABORTED', reason = 'The process ended before the session was stopped.',
+CUT_OFF = "The process ended before the session was stopped."
+NOT_BEGUN = "The session could not begin."
+# The newest event tells: only one run is recorded at a time, and to look for others would read them all.
+_FORGET_EMPTY = """DELETE FROM runs WHERE status = 'RUNNING' AND mode IS NULL
+    AND run_id IS NOT (SELECT run_id FROM events ORDER BY seq DESC LIMIT 1)"""
+_ABORT_RUN = """UPDATE runs SET status = 'ABORTED', reason = ?,
     ended_ns = (SELECT ts_ns FROM events WHERE run_id = runs.run_id ORDER BY seq DESC LIMIT 1),
     closing_balance_home = coalesce((SELECT balance_home FROM transactions WHERE run_id = runs.run_id
         AND balance_home IS NOT NULL ORDER BY transaction_id DESC LIMIT 1), opening_balance_home),
@@ -34,10 +39,14 @@ _FORGET_RUNS = """UPDATE runs SET status = 'RUNNING', mode = NULL, started_ns = 
     account = NULL, continues = NULL"""
 
 
-def abort_left_over_runs(conn: sqlite3.Connection) -> None:
-    """Mark runs that were never stopped as ABORTED, with what is known of them, inside the caller's transaction."""
+def abort_left_over_runs(conn: sqlite3.Connection, reason: str = CUT_OFF) -> None:
+    """Mark runs that were never stopped as ABORTED, with what is known of them, inside the caller's transaction.
+
+    One of which nothing was recorded is gone: it would hide the last real one. Its number is not given again.
+    """
+    conn.execute(_FORGET_EMPTY)
     for (run_id,) in conn.execute("SELECT run_id FROM runs WHERE status = 'RUNNING'").fetchall():
-        conn.execute(_ABORT_RUN, (run_id,))
+        conn.execute(_ABORT_RUN, (reason, run_id))
 
 
 def rebuild(db: Database) -> int:
@@ -46,13 +55,13 @@ def rebuild(db: Database) -> int:
     Raises ConfigError naming the first event that cannot be read, and then has changed nothing.
     """
     with db.atomic():
-        aborted = db.execute("SELECT run_id FROM runs WHERE status = 'ABORTED'").fetchall()
+        aborted = db.execute("SELECT run_id, reason FROM runs WHERE status = 'ABORTED'").fetchall()
         for table in COLUMNS.keys() - {"events"}:
             db.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own schema
         db.execute(_FORGET_RUNS)
         count = _replay(db.conn)
-        for (run_id,) in aborted:
-            db.execute(_ABORT_RUN, (run_id,))
+        for run_id, reason in aborted:  # no event tells why
+            db.execute(_ABORT_RUN, (NOT_BEGUN if reason == NOT_BEGUN else CUT_OFF, run_id))
     return count
 
 

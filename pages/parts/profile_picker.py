@@ -63,7 +63,9 @@ def save(folder: Path, picked: Picked, limits: Limits, by_hand: Collection[str])
     with st.popover("Save as profile", icon=":material/bookmark_add:", disabled=not is_whole):
         st.text_input("Name of the new profile", key=_NAME, max_chars=40, placeholder="letters, digits, - and _")
         stated = profiles.stated_by(limits.values, (*picked.profile.stated, *by_hand))
-        st.button("Save", key="session.profile.save", on_click=_save, args=(folder, limits.values, stated))
+        typed = (*picked.profile.whole, *by_hand)
+        partly = tuple(name for name in stated if name not in typed)  # a "*" that the form had from the defaults
+        st.button("Save", key="session.profile.save", on_click=_save, args=(folder, limits.values, stated, partly))
     told: _Told | None = st.session_state.get(_TOLD)
     if told is not None:
         show, icon = (st.error, "block") if told.is_bad else (st.success, "check_circle")
@@ -89,9 +91,9 @@ def _pick(folder: Path) -> None:
     st.session_state[_TOLD] = None
 
 
-def _save(folder: Path, limits: RiskLimits, stated: tuple[str, ...]) -> None:
+def _save(folder: Path, limits: RiskLimits, stated: tuple[str, ...], partly: tuple[str, ...]) -> None:
     name = str(st.session_state[_NAME]).strip()
-    profile = Profile(name=name, limits=limits, stated=stated)
+    profile = Profile(name=name, limits=limits, stated=stated, partly=partly)
     try:
         profiles.save(folder, profile)
     except ConfigError as error:

@@ -100,6 +100,17 @@ def test_what_is_on_the_screen_is_saved_and_picked(node: TradingNode) -> None:
     assert pick(other.number_input, "Session drawdown").value == 4.5
 
 
+def test_a_star_that_nobody_typed_is_not_saved_from_the_form(node: TradingNode) -> None:
+    put(node, "keyed", stated("keyed", position_units_max={"EUR_USD": "1000"}))
+    app = opened("session")
+    picker(app).set_value("keyed").run()
+    pick(app.text_input, "Name of the new profile").set_value("copy").run()
+    pick(app.button, "Save").click().run()
+    saved = profiles.load(node.settings.profiles_dir, "copy")
+    assert (saved.stated, saved.by_hand) == (("position_units_max",), ())
+    assert saved.limits.units_cap("EUR_USD") == 1_000 and saved.limits.units_cap("GBP_USD") == 100_000
+
+
 @pytest.mark.parametrize("name", ["", "my limits", "careful", "there"])
 def test_a_name_that_cannot_be_is_one_sentence_and_nothing_is_written(node: TradingNode, name: str) -> None:
     put(node, "there", stated("there", positions_max="3"))

@@ -70,6 +70,16 @@ def identity_holds(result: dict[str, str], database: Path, exported: Path) -> No
     assert opening + total == closing
 
 
+def test_session_tells_people_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    quick = ["--speed", "max", "--duration", "6h", "--instruments", "EUR_USD,USD_JPY", "--model", "sma-cross:3/9"]
+    code, out, _ = run(capsys, "session", *quick, "--limit", "daily_loss_pct_max=0.1")
+    told = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert (code, told["instruments"]) == (0, "EUR_USD, USD_JPY")
+    assert told["breakers"].startswith("daily_loss since 20") and "{" not in out and "[" not in out
+    calm = run(capsys, "session", *quick[:6], "--model", "flat")[1]
+    assert "breakers           none" in calm.splitlines()
+
+
 def test_sandbox_session_json_sqlite_and_csv_agree(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     database, exported = tmp_path / "own.sqlite", tmp_path / "trades.csv"
     code, out, _ = run(capsys, "session", *SHORT, "--seed", "5", "--db", str(database), "--json")

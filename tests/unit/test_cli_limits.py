@@ -66,7 +66,8 @@ def test_saved_profile_is_listed_shown_compared_exported_imported_and_deleted(
     ]
     told = json.loads(limits(capsys, "diff", "london", "careful", "--json")[1])
     assert told["changes"][0] == {"name": "positions_max", "before": "3", "after": "2", "loosens": False}
-    assert limits(capsys, "diff", "london", "london") == (0, "", "")
+    assert limits(capsys, "diff", "london", "london") == (0, "No difference.\n", "")
+    assert json.loads(limits(capsys, "diff", "london", "london", "--json")[1])["changes"] == []
     out = tmp_path / "carried.json"
     assert limits(capsys, "export", "london", "--out", str(out))[0] == 0
     assert limits(capsys, "delete", "london")[0] == 0
@@ -80,25 +81,61 @@ def test_saving_over_another_needs_replace(capsys: pytest.CaptureFixture[str], d
     assert limits(capsys, "save", "mine", "--limit", "positions_max=3")[0] == 0
     before = (data / "profiles" / "mine.json").read_bytes()
     code, _, err = limits(capsys, "save", "mine", "--limit", "positions_max=4")
-    assert code == 2 and "exists already" in err and (data / "profiles" / "mine.json").read_bytes() == before
+    assert (
+        code == 2
+        and "replace it on the command line with --replace" in err
+        and (data / "profiles" / "mine.json").read_bytes() == before
+    )
     assert limits(capsys, "save", "mine", "--from", "mine", "--limit", "drawdown_pct_max=4", "--replace")[0] == 0
     told = json.loads((data / "profiles" / "mine.json").read_text())
     assert told["limits"] == {"positions_max": "3", "drawdown_pct_max": "4"}
 
 
-def test_list_goes_on_behind_a_bad_file_and_names_it(capsys: pytest.CaptureFixture[str], data: Path) -> None:
+def test_a_keyed_value_is_saved_and_the_other_instruments_stay_the_defaults(
+    capsys: pytest.CaptureFixture[str], data: Path
+) -> None:
+    path = data / "profiles" / "k1.json"
+    assert limits(capsys, "save", "k1", "--limit", "position_units_max[EUR_USD]=1000")[0] == 0
+    assert json.loads(path.read_text())["limits"] == {
+        "position_units_max": {"XAU_USD": "40", "XAG_USD": "3000", "EUR_USD": "1000"}
+    }
+    assert (
+        "* position_units_max     100000, XAU_USD 40, XAG_USD 3000, EUR_USD 1000 units"
+        in limits(capsys, "show", "k1")[1]
+    )
+    more = ["--from", "k1", "--replace", "--limit", "position_units_max[GBP_USD]=500"]
+    assert limits(capsys, "save", "k1", *more)[0] == 0
+    held = json.loads(path.read_text())["limits"]["position_units_max"]
+    assert (held["EUR_USD"], held["GBP_USD"]) == ("1000", "500") and "*" not in held
+    assert limits(capsys, "save", "k1", *more[:3], "--limit", "position_units_max=2000")[0] == 0
+    assert json.loads(path.read_text())["limits"]["position_units_max"]["*"] == "2000"
+    assert limits(capsys, "save", "k1", *more)[0] == 0
+    assert json.loads(path.read_text())["limits"]["position_units_max"]["*"] == "2000", "a person typed it before"
+
+
+def test_a_keyed_value_on_a_limit_that_the_base_states_states_it_as_a_whole(
+    capsys: pytest.CaptureFixture[str], data: Path
+) -> None:
+    limits(capsys, "save", "k2", "--from", "careful", "--limit", "position_units_max[EUR_USD]=1000")
+    held = json.loads((data / "profiles" / "k2.json").read_text())["limits"]["position_units_max"]
+    assert held == {"*": "20000", "XAU_USD": "10", "XAG_USD": "500", "EUR_USD": "1000"}
+
+
+def test_list_goes_on_behind_a_bad_file_names_it_and_exits_with_one(
+    capsys: pytest.CaptureFixture[str], data: Path
+) -> None:
     (data / "profiles").mkdir(parents=True)
     (data / "profiles" / "bad.json").write_text("{")
     limits(capsys, "save", "good", "--limit", "positions_max=3")
     code, out, err = limits(capsys, "list")
-    assert code == 0 and "good: 1 limit stated" in out.splitlines() and "bad" not in out and "bad.json" in err
+    assert code == 1 and "good: 1 limit stated" in out.splitlines() and "bad" not in out and "bad.json" in err
 
 
 BAD = {
     "show": (["show", "nobody"], "'nobody' is unknown; known are default, careful"),
-    "show a path": (["show", "../mine"], "letters a-z, digits"),
+    "show a path": (["show", "../mine"], "letters a-z or A-Z, digits"),
     "save a built-in one": (["save", "careful"], "built in"),
-    "save under no name": (["save", "my limits"], "letters a-z, digits"),
+    "save under no name": (["save", "my limits"], "letters a-z or A-Z, digits"),
     "save from nobody": (["save", "mine", "--from", "nobody"], "'nobody' is unknown"),
     "save an unknown limit": (["save", "mine", "--limit", "risk=1"], "'risk'"),
     "save out of range": (["save", "mine", "--limit", "positions_max=0"], "from 1 to 100"),
@@ -110,7 +147,7 @@ BAD = {
     "import nothing": (["import", "none.json"], "cannot be read"),
     "import half": (["import", "half.json"], "'max_loss' is unknown"),
     "import over a built-in one": (["import", "whole.json", "--name", "default"], "built in"),
-    "import under no name": (["import", "whole.json", "--name", "a b"], "letters a-z, digits"),
+    "import under no name": (["import", "whole.json", "--name", "a b"], "letters a-z or A-Z, digits"),
     "delete": (["delete", "nobody"], "'nobody' is unknown"),
     "delete a built-in one": (["delete", "default"], "built in"),
     "no argument": (["save"], "'name'"),
@@ -130,6 +167,22 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     assert (code, out) == (2, "")
     assert sentence in err and len(err.strip().splitlines()) == 1 and "Traceback" not in err
     assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("texts", "sentence"),
+    [
+        (["currency_pct_max[XYZ]=1"], "Limit currency_pct_max[XYZ] names currency XYZ, which is unknown."),
+        (["spread_pips_max[EUR_UDS]=1"], "Limit spread_pips_max[EUR_UDS] names instrument EUR_UDS, which is unknown."),
+        (["positions_max=2", "positions_max=3"], "Limit positions_max is given twice; give it once."),
+    ],
+)
+def test_session_names_the_limit_and_the_key_that_it_refuses(
+    texts: list[str], sentence: str, capsys: pytest.CaptureFixture[str], data: Path
+) -> None:
+    options = [part for text in texts for part in ("--limit", text)]
+    assert run(capsys, "session", *SHORT, *options) == (2, "", f"{sentence}\n")
+    assert not (data / "console.sqlite").exists()
 
 
 def started_with(database: Path) -> str:
@@ -205,3 +258,8 @@ def test_live_counts_only_what_the_file_states_as_set_by_hand(
     assert "wants to be confirmed" in refused_live(capsys, "--profile", "mine", "--limit", "positions_max=1")
     state(**BY_HAND)
     assert "wants to be confirmed" in refused_live(capsys, "--profile", "mine")
+    state(**{**BY_HAND, "position_units_max": {"EUR_USD": "1000"}})
+    assert "set position_units_max by hand" in refused_live(capsys, "--profile", "mine"), "its * was typed by nobody"
+    key, whole = ("--limit", "position_units_max[GBP_USD]=500"), ("--limit", "position_units_max=1000")
+    assert "set position_units_max by hand" in refused_live(capsys, "--profile", "mine", *key)
+    assert "wants to be confirmed" in refused_live(capsys, "--profile", "mine", *whole)

@@ -351,6 +351,20 @@ def test_status_tells_the_last_run_and_writes_nothing(capsys: pytest.CaptureFixt
     assert ": drill\n" in out
 
 
+@pytest.mark.parametrize("state", ["ABORTED", "RUNNING"])
+def test_status_looks_past_a_start_that_recorded_nothing(
+    state: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run(capsys, "session", *SHORT)
+    with closing(sqlite3.connect(tmp_path / "data" / "console.sqlite")) as conn:
+        conn.execute("INSERT INTO runs (status, started_wall_ns) VALUES (?, 1)", [state])  # as an older Keel left it
+        conn.execute("INSERT INTO breakers VALUES (1, 'drawdown', 1, '5 %', '4 %', NULL, NULL, 1)")
+        conn.commit()
+    last = told_by_status(capsys)[1]["run"]
+    assert isinstance(last, dict)
+    assert (last["run_id"], last["status"], last["breakers"][0]["breaker"]) == (1, "STOPPED", "drawdown")
+
+
 def test_status_of_a_run_that_goes_on_with_books_has_what_earlier_runs_left_open(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

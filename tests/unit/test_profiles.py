@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.domain.error import ConfigError
 from engine.domain.limit_changes import changes, loosened
-from engine.domain.limits import RiskLimits, limit_fields, limits_by_hand
+from engine.domain.limits import ANY, RiskLimits, limit_fields, limits_by_hand
 from engine.profiles import (
     BUILT_IN,
     BYTES_MAX,
@@ -92,12 +92,37 @@ def test_every_set_of_limits_survives_the_file(limits: RiskLimits, tmp_path_fact
     assert read_file(path) == profile
 
 
+def test_a_byte_order_mark_is_read_over(folder: Path) -> None:
+    path = put(folder, document().encode("utf-8-sig"))
+    assert read_file(path) == load(folder, "mine") == MINE
+
+
 def test_what_is_not_stated_is_the_default_and_not_by_hand(folder: Path) -> None:
     put(folder, document(limits={"drawdown_pct_max": "4", "position_units_max": {"*": "1000"}}))
     profile = load(folder, "mine")
     assert profile.by_hand == ("position_units_max", "drawdown_pct_max"), "in the order of the limits"
     assert profile.limits == RiskLimits(drawdown_pct_max=Decimal(4), position_units_max={"*": Decimal(1_000)})
     assert set(limits_by_hand()) - set(profile.by_hand)
+
+
+def test_a_mapping_without_its_star_changes_the_defaults_and_is_not_by_hand(folder: Path) -> None:
+    put(folder, document(limits={"position_units_max": {"EUR_USD": "1000", "XAU_USD": "5"}, "positions_max": "2"}))
+    profile = load(folder, "mine")
+    units = {ANY: Decimal(100_000), "XAU_USD": Decimal(5), "XAG_USD": Decimal(3_000), "EUR_USD": Decimal(1_000)}
+    assert profile.limits == RiskLimits(positions_max=2, position_units_max=units)
+    assert (profile.stated, profile.by_hand) == (("position_units_max", "positions_max"), ("positions_max",))
+    save(folder, profile, replace=True)
+    assert load(folder, "mine") == profile
+
+
+def test_only_what_the_defaults_fill_to_the_same_goes_without_its_star() -> None:
+    def partly(values: dict[str, Decimal]) -> tuple[str, ...]:
+        name = "position_units_max"
+        return Profile(name="x", limits=RiskLimits(position_units_max=values), stated=(name,), partly=(name,)).partly
+
+    defaults = RiskLimits().position_units_max
+    assert partly({**defaults, "EUR_USD": Decimal(1)}) == ("position_units_max",)
+    assert partly({**defaults, ANY: Decimal(1)}) == partly({ANY: defaults[ANY], "EUR_USD": Decimal(1)}) == ()
 
 
 def test_stated_by_names_what_differs_and_what_was_named_beside() -> None:
@@ -124,7 +149,7 @@ def test_a_file_cannot_stand_in_for_a_built_in_profile(folder: Path) -> None:
 def test_saving_over_another_needs_to_be_asked_for(folder: Path) -> None:
     save(folder, MINE)
     other = Profile(name="mine", limits=RiskLimits(positions_max=3), stated=("positions_max",))
-    with pytest.raises(ConfigError, match="exists already"):
+    with pytest.raises(ConfigError, match="take another name, or replace it on the command line with --replace."):
         save(folder, other)
     assert load(folder, "mine") == MINE
     save(folder, other, replace=True)
@@ -143,7 +168,7 @@ def test_a_name_that_is_none_is_refused_everywhere(folder: Path, name: str) -> N
         lambda: save(folder, Profile(name=name, limits=RiskLimits())),
         lambda: delete(folder, name),
     ):
-        with pytest.raises(ConfigError, match="must be 1 to 40 letters a-z, digits, - and _"):
+        with pytest.raises(ConfigError, match="must be 1 to 40 letters a-z or A-Z, digits, - and _"):
             act()
     assert everything(folder.parent) == before and not folder.exists()
 
@@ -162,7 +187,7 @@ BAD = {
     "another name": (document(name="yours"), "holds the profile 'yours'"),
     "no limits": ('{"keel_limits": 1, "name": "mine"}', "limits must be an object"),
     "limits in a list": (document(limits=["positions_max"]), "limits must be an object"),
-    "an unknown limit": (document(limits={"max_loss": "1"}), "Limit 'max_loss' is unknown; known are risk_per_trade"),
+    "an unknown limit": (document(limits={"max_loss": "1"}), "Limit 'max_loss' is unknown; "),
     "out of range": (
         document(limits={"positions_max": "0"}),
         "positions_max is 0; it must be from 1 to 100 (positions).",
@@ -171,7 +196,12 @@ BAD = {
     "null": (document(limits={"positions_max": None}), "positions_max must be one text"),
     "not a number": (document(limits={"risk_per_trade_pct": "NaN"}), "it must be a number from 0.01 to 5"),
     "infinity": (document(limits={"risk_per_trade_pct": float("inf")}), "risk_per_trade_pct must be one text"),
-    "half a mapping": (document(limits={"spread_pips_max": {"EUR_USD": "1"}}), "spread_pips_max needs an entry '*'"),
+    "an empty mapping": (document(limits={"spread_pips_max": {}}), "spread_pips_max needs an entry '*'"),
+    "a key of no such limit": (document(limits={"positions_max": {"EUR_USD": "1"}}), "positions_max must be one text"),
+    "a bad value of one key": (
+        document(limits={"spread_pips_max": {"EUR_USD": "0"}}),
+        "spread_pips_max[EUR_USD] is 0; it must be from 0.1",
+    ),
     "a bad window": (document(limits={"trading_windows": {"*": "late"}}), "trading_windows[*] is 'late'; it must be"),
     "a key twice": ('{"keel_limits": 1, "name": "mine", "limits": {}, "limits": {}}', "'limits' is there twice."),
     "a limit twice": (

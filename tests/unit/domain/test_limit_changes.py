@@ -132,15 +132,14 @@ def test_every_difference_is_a_change_with_texts_that_read_back(one: RiskLimits,
     told = changes(one, other)
     assert (told == ()) is (in_effect(one) == in_effect(other))
     # a key that keeps its value although "*" changes is no change, so it has to be named beside them
-    kept = [
-        f"{item.name}[{key}]={of_key(getattr(other, item.name), key)}"
+    texts = {
+        item.name if key == ANY else f"{item.name}[{key}]": of_key(getattr(other, item.name), key)
         for item in limit_fields()
         if item.metadata["keys"]
         for key in {**getattr(one, item.name), **getattr(other, item.name)}
-    ]
-    assert in_effect(limits_from_text([f"{change.name}={change.after}" for change in told] + kept, one)) == in_effect(
-        other
-    )
+    }
+    texts |= {change.name: change.after for change in told}
+    assert in_effect(limits_from_text([f"{name}={value}" for name, value in texts.items()], one)) == in_effect(other)
     back = changes(other, one)
     assert [(change.name, change.after, change.before) for change in back] == [
         (change.name, change.before, change.after) for change in told
@@ -175,7 +174,7 @@ def test_values_are_texts_in_the_order_of_the_limits() -> None:
 @pytest.mark.parametrize(
     ("values", "sentences"),
     [
-        ({"risk": "1"}, ["Limit 'risk' is unknown; known are risk_per_trade_pct"]),
+        ({"risk": "1"}, ["Limit 'risk' is unknown; `python -m engine limits show` lists them all."]),
         ({"positions_max": 3}, ["positions_max must be one text, like '5'."]),
         ({"positions_max": {"*": "3"}}, ["positions_max must be one text, like '5'."]),
         ({"spread_pips_max": "3"}, ["spread_pips_max must be given by instrument, each value as a text."]),
@@ -244,7 +243,32 @@ def test_limits_named_are_told_once_each() -> None:
 def test_unknown_risk_key_rejected() -> None:
     with pytest.raises(ConfigError) as refused:
         limits_from_text(["risk_per_trade=1"])
-    assert str(refused.value).startswith("Limit 'risk_per_trade' is unknown; known are risk_per_trade_pct,")
+    assert str(refused.value) == (
+        "Limit 'risk_per_trade' is unknown; the nearest is risk_per_trade_pct. `python -m engine limits show` lists "
+        "them all."
+    )
+    with pytest.raises(ConfigError, match="the nearest are news_(before|after)_min and news_(before|after)_min. `"):
+        limits_from_text(["news_min=1"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "name"),
+    [
+        (["positions_max=2", "positions_max=3"], "positions_max"),
+        (["positions_max=2", "drawdown_pct_max=3", "positions_max=2"], "positions_max"),
+        (["spread_pips_max=2", "spread_pips_max[*]=2"], "spread_pips_max"),
+        (["spread_pips_max[EUR_USD]=2", "spread_pips_max[EUR_USD]=3"], "spread_pips_max[EUR_USD]"),
+    ],
+)
+def test_a_limit_that_is_given_twice_is_refused(texts: list[str], name: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        limits_from_text(texts)
+    assert str(refused.value) == f"Limit {name} is given twice; give it once."
+
+
+def test_a_limit_is_not_given_twice_with_two_keys() -> None:
+    made = limits_from_text(["spread_pips_max[EUR_USD]=2", "spread_pips_max[GBP_USD]=2", "spread_pips_max=4"])
+    assert (made.spread_cap("EUR_USD"), made.spread_cap("GBP_USD"), made.spread_cap("USD_JPY")) == (2, 2, 4)
 
 
 @pytest.mark.parametrize(
@@ -253,14 +277,20 @@ def test_unknown_risk_key_rejected() -> None:
         ("positions_max", "not of the form NAME=VALUE"),
         ("=3", "not of the form NAME=VALUE"),
         ("positions_max[]=3", "not of the form NAME=VALUE"),
-        ("positions_max=three", "positions_max is 'three'; it must be a number."),
-        ("positions_max=", "positions_max is ''; it must be a number."),
-        ("positions_max=2.5", "positions_max is 2.5; it must be a whole number."),
-        ("positions_max=NaN", "positions_max is NaN; it must be a whole number."),
-        ("positions_max=Infinity", "positions_max is Infinity; it must be a whole number."),
-        ("atr_period=-inf", "atr_period is -inf; it must be a whole number."),
-        ("positions_max=sNaN", "positions_max is sNaN; it must be a whole number."),
-        ("positions_max=1e999999", "positions_max is 1e999999; it must be a whole number."),
+        ("positions_max=three", "positions_max is 'three'; it must be a whole number from 1 to 100 \\(positions\\)."),
+        ("positions_max=", "positions_max is ''; it must be a whole number from 1 to 100 \\(positions\\)."),
+        ("positions_max=2.5", "positions_max is 2.5; it must be a whole number from 1 to 100 \\(positions\\)."),
+        ("positions_max=NaN", "positions_max is NaN; it must be a whole number from 1 to 100 \\(positions\\)."),
+        (
+            "positions_max=Infinity",
+            "positions_max is Infinity; it must be a whole number from 1 to 100 \\(positions\\).",
+        ),
+        ("atr_period=-inf", "atr_period is -inf; it must be a whole number from 2 to 200 \\(bars\\)."),
+        ("positions_max=sNaN", "positions_max is sNaN; it must be a whole number from 1 to 100 \\(positions\\)."),
+        (
+            "positions_max=1e999999",
+            "positions_max is 1e999999; it must be a whole number from 1 to 100 \\(positions\\).",
+        ),
         ("positions_max=101", "positions_max is 101; it must be from 1 to 100 \\(positions\\)."),
         ("positions_max[EUR_USD]=3", "positions_max\\[EUR_USD\\] is not possible"),
         ("risk_per_trade_pct=5.01", "risk_per_trade_pct is 5.01; it must be from 0.01 to 5 \\(% of equity\\)."),

@@ -82,7 +82,7 @@ def test_what_is_no_calendar_is_refused_whole() -> None:
     assert read_news(b"\xff\xfe").problems == ("The calendar is not UTF-8 text: byte 0 cannot be read.",)
     assert "is no CSV file" in read_news(lines('2026-01-09T13:30:00Z,USD,"Jobs')).problems[0]
     too_long = read_news(b"x" * (NEWS_BYTES_MAX + 1)).problems
-    assert too_long == ("The calendar has 1,000,001 bytes; at most 1,000,000 are allowed.",)
+    assert too_long == ("The calendar has more than the 1,000,000 bytes that are allowed.",)
     many = read_news(lines(*["2026-01-09T13:30:00Z,USD,Jobs"] * (NEWS_MAX + 1))).problems
     assert many == ("The calendar has 5,001 events; at most 5,000 are allowed.",)
 

@@ -217,6 +217,9 @@ def test_a_new_session_is_no_way_round_the_news_either(tmp_path: Path) -> None:
     house.news = (soon,)
     house.restart()
     assert house.session.desk.hours.news == (soon,)
+    assert house.rows("SELECT run_id, status FROM runs") == [(1, "ABORTED"), (3, "RUNNING")], (
+        "the refused one left none"
+    )
     house.close()
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from engine.domain.error import HaltTrading
 from engine.ports import Journal
+from engine.store.checkup import rebuild_tables
 from engine.store.codec import decode
 from tests.unit.store.tape import START_NS, Tape, decided, opened_store, record, story
 
@@ -121,8 +122,33 @@ def test_a_run_that_was_followed_by_another_can_write_no_more(tmp_path: Path) ->
     first.append(decided())
     with pytest.raises(HaltTrading, match="run 1 is over"):
         first.commit()
-    assert query(path, "SELECT status FROM runs ORDER BY run_id") == [("ABORTED",), ("RUNNING",)]
+    assert query(path, "SELECT run_id, status FROM runs") == [(2, "RUNNING")]
     store.close()
+
+
+def test_a_start_that_recorded_nothing_leaves_no_row_and_its_number_is_not_used_again(tmp_path: Path) -> None:
+    path = tmp_path / "keel.sqlite"
+    store = opened_store(path)
+    record(store.begin_run(), story(1).events)
+    store.begin_run().append(story(2).events[0])  # not committed
+    store.give_up_run()
+    assert query(path, "SELECT run_id, status FROM runs") == [(1, "STOPPED")]
+    assert store.begin_run().run_id == 3
+    store.close()
+    opened_store(path).close()  # the process ended before anything was recorded
+    assert query(path, "SELECT run_id FROM runs") == [(1,)]
+
+
+def test_a_start_that_recorded_something_is_aborted_and_not_said_to_have_been_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "keel.sqlite"
+    store = opened_store(path)
+    record(store.begin_run(), story(1).events[:3])
+    store.give_up_run()
+    told = [("ABORTED", "replay", "The session could not begin.")]
+    assert query(path, "SELECT status, mode, reason FROM runs") == told
+    store.close()
+    rebuild_tables(path)
+    assert query(path, "SELECT status, mode, reason FROM runs") == told
 
 
 def test_digest_of_a_stopped_run_is_stored(tmp_path: Path) -> None:

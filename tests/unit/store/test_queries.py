@@ -145,7 +145,7 @@ def test_a_file_that_is_not_ours_is_refused(tmp_path: Path) -> None:
 def test_a_path_with_url_signs_is_opened_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "a?mode=rw#%41.sqlite"
     store = opened_store(path)
-    store.begin_run()
+    record(store.begin_run(), story(1).events)
     assert len(queries.runs(queries.connect_readonly(path))) == 1
     store.close()
 
