@@ -120,15 +120,18 @@ def ask(title: str, icon: str, body: Callable[..., None], *values: object) -> No
 
 
 def answers(
-    node: TradingNode, name: str, label: str, make: Callable[[str], Command], *, disabled: bool = False
+    node: TradingNode, name: str, label: str, make: Callable[[str], Command], *, disabled: bool = False, turn: int = 0
 ) -> None:
-    """Draw the two buttons below a question: away with it, or send the command which `make` builds."""
+    """Draw the two buttons below a question: away with it, or send the command which `make` builds.
+
+    A question that is asked anew has another `turn`: a click on the button below the old one then does nothing.
+    """
     drawn_id = command_id(name, node.snapshot)
     cancel, go = st.columns(2)
     if cancel.button("Cancel", key=f"{name}-cancel", width="stretch"):
         st.rerun()
     with go, st.container(key="keel-danger-confirm"):
-        if st.button(label, key=f"{name}-{drawn_id}", width="stretch", disabled=disabled):
+        if st.button(label, key=f"{name}-{drawn_id}-{turn}", width="stretch", disabled=disabled):
             send(node, name, make(drawn_id))
             st.rerun()
 

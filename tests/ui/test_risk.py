@@ -10,7 +10,17 @@ from msgspec.structs import replace
 from streamlit.testing.v1 import AppTest
 
 from engine import news
-from engine.domain.command import LOOSEN, HaltTrading, Mode, PauseEntries, SessionConfig, StartSession, StopSession
+from engine.domain.command import (
+    LOOSEN,
+    HaltTrading,
+    Mode,
+    PauseEntries,
+    ResumeTrading,
+    SessionConfig,
+    StartSession,
+    StopSession,
+    UpdateRiskLimits,
+)
 from engine.domain.decision import Gate
 from engine.domain.event import SessionState, TradingState
 from engine.domain.limits import Effect, RiskLimits, limit_fields
@@ -149,7 +159,63 @@ def question():
     from engine.node import TradingNode
     from pages.parts import limits_editor
 
-    limits_editor._loosen_body(TradingNode.attach(), limits_editor.Edit({"margin_pct_max": Decimal(60)}))
+    node = TradingNode.attach()
+    limits_editor._loosen_body(node, limits_editor.Edit({"margin_pct_max": Decimal(60)}), node.snapshot)
+
+
+def margin(node: TradingNode, pct: int) -> None:
+    """Set the limit in another browser."""
+    limits = RiskLimits(margin_pct_max=Decimal(pct))
+    order(node, UpdateRiskLimits(command_id=f"margin-{pct}", limits=limits, confirmation=LOOSEN))
+
+
+@pytest.mark.parametrize("halted", [False, True], ids=["tightened elsewhere", "halted elsewhere"])
+def test_a_question_that_became_untrue_is_asked_anew_and_its_click_does_nothing(
+    node: TradingNode, halted: bool
+) -> None:
+    started(node, replace(LIVE, model_id="flat"))
+    body = AppTest.from_function(question, default_timeout=PATIENCE_S).run()
+    pick(body.text_input, f"Type {LOOSEN} to confirm").set_value(LOOSEN).run()
+    assert list(body.table[0].value["Now"]) == ["50"]
+    if halted:
+        order(node, HaltTrading(command_id="halt"))
+    else:
+        margin(node, 20)
+    asked = len(node.snapshot.verdicts)
+    pick(body.button, "Loosen limits").click().run()
+    assert not body.exception
+    assert "The page was out of date" in texts(body)
+    assert list(body.table[0].value["Now"]) == ["50" if halted else "20"]
+    assert pick(body.text_input, f"Type {LOOSEN} to confirm").value == ""
+    assert len(node.snapshot.verdicts) == asked
+    pick(body.text_input, f"Type {LOOSEN} to confirm").set_value(LOOSEN).run()
+    pick(body.button, "Loosen limits").click().run()
+    assert wait_for(node, lambda snapshot: len(snapshot.verdicts) > asked).verdicts[-1].accepted
+    assert node.snapshot.limits is not None and node.snapshot.limits.margin_pct_max == 60
+
+
+def test_the_engine_refuses_a_question_drawn_before_a_change_that_the_page_cannot_see(node: TradingNode) -> None:
+    started(node, replace(LIVE, model_id="flat"))
+    body = AppTest.from_function(question, default_timeout=PATIENCE_S).run()
+    pick(body.text_input, f"Type {LOOSEN} to confirm").set_value(LOOSEN).run()
+    order(node, PauseEntries(command_id="pause"))
+    order(node, ResumeTrading(command_id="resume"))
+    shot = wait_for(node, lambda snapshot: snapshot.trading_state is TradingState.ACTIVE)
+    pick(body.button, "Loosen limits").click().run()
+    last = wait_for(node, lambda snapshot: len(snapshot.verdicts) > len(shot.verdicts)).verdicts[-1]
+    assert not last.accepted and "the page was out of date" in last.detail
+
+
+def test_apply_is_refused_once_what_it_was_drawn_from_has_changed(node: TradingNode) -> None:
+    started(node, replace(LIVE, model_id="flat"))
+    app = part(opened("risk"), risk.EDIT)
+    field(app, FREE).set_value(30.0).run()
+    order(node, HaltTrading(command_id="halt"))
+    pick(app.button, "Apply").click().run()
+    assert "the page was out of date" in answered(node, app, 2)
+    assert field(app, FREE).value == 30.0
+    pick(app.button, "Apply").click().run()
+    assert "Accepted at" in answered(node, app, 3)
 
 
 def test_after_a_daily_breaker_loosening_is_closed_with_the_time(node: TradingNode) -> None:
