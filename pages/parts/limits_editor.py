@@ -300,10 +300,11 @@ def _buttons(
             lambda command_id: answers.noted(NAME, _command(command_id, snapshot.revision, after)),
             icon=":material/check:", primary=True, disabled=disabled,
         )  # fmt: skip
-    if edit.typed or edit.problems:
-        st.button(
-            "Take everything back", key="risk.revert", icon=":material/undo:", width="stretch", on_click=start_over
-        )
+    if not (edit.typed or edit.problems):
+        return
+    if st.button("Take everything back", key="risk.revert", icon=":material/undo:", width="stretch"):
+        start_over()
+        st.rerun()  # of the whole page: the inputs stand outside of this fragment, and would be drawn anew too late
 
 
 def _command(command_id: str, revision: int, after: RiskLimits, words: str = "") -> UpdateRiskLimits:
