@@ -1,5 +1,5 @@
 """I am the hand of the operator: I send each request once, ask back before a dangerous one and keep what was refused.
-I may import streamlit, the domain, snapshot, node, unlock and formats.
+I may import streamlit, the domain, snapshot, node, unlock, the words for limits and formats.
 I must not decide whether a command is allowed; the engine does.
 My tests are in tests/ui/test_frame.py.
 
@@ -17,7 +17,7 @@ import streamlit as st
 from engine.domain.command import Command, FlattenAll, HaltTrading
 from engine.node import TradingNode
 from engine.snapshot import PositionView, Snapshot, Verdict
-from pages.parts import account, formats, unlock
+from pages.parts import account, formats, limit_groups, unlock
 
 ANSWER_S_MAX = 10.0
 _DIALOG, _REFUSAL, _SEEN = "keel-dialog-open", "keel-refusal", "keel-refusal-dismissed"
@@ -183,13 +183,17 @@ def refusal(snapshot: Snapshot) -> str | None:
     last = _last_verdict(snapshot)
     if last is None or last.accepted or st.session_state.get(_SEEN) == last.command_id:
         return None
-    return f"{formats.words(last.command)}: {last.detail}"
+    return _told(last)
 
 
 def last_answer(snapshot: Snapshot) -> str | None:
     """Return what the engine did about the newest command that it took."""
     last = _last_verdict(snapshot)
-    return f"{formats.words(last.command)}: {last.detail}" if last is not None and last.accepted else None
+    return _told(last) if last is not None and last.accepted else None
+
+
+def _told(verdict: Verdict) -> str:
+    return f"{formats.words(verdict.command)}: {limit_groups.worded(verdict.detail)}"
 
 
 def dismiss(snapshot: Snapshot) -> None:

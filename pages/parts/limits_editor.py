@@ -18,7 +18,7 @@ from streamlit import column_config as column
 from engine.domain.command import LOOSEN, UpdateRiskLimits
 from engine.domain.error import ConfigError
 from engine.domain.limit_changes import Change, changes
-from engine.domain.limits import ANY, Effect, RiskLimits, StopMode, limit_fields
+from engine.domain.limits import ANY, Effect, RiskLimits, StopMode
 from engine.node import TradingNode
 from engine.snapshot import Snapshot
 from pages.parts import answers, confirm, formats, limit_groups, limit_use, tables
@@ -211,24 +211,15 @@ def _problem(item: "Field[Any]", value: Any) -> str | None:
     try:
         RiskLimits(**{item.name: value})
     except ConfigError as error:
-        return worded(str(error))
+        return limit_groups.worded(str(error))
     return None
-
-
-def worded(text: str) -> str:
-    """Put labels in the place of the names of limits: "Spread for every other instrument is 0; it must be ..."."""
-    for item in sorted(limit_fields(), key=lambda each: -len(each.name)):
-        label = str(item.metadata["label"])
-        text = text.replace(f"{item.name}[{ANY}]", f"{label} for {tables.EVERY_OTHER} {item.metadata['keys']}")
-        text = text.replace(f"{item.name}[", f"{label}[").replace(item.name, label)
-    return text
 
 
 def _effect(node: TradingNode, base: _Base, edit: Edit) -> None:
     """Show what the typed values would change now, and the button for it; refreshed without touching the inputs."""
     snapshot = node.snapshot
     st.markdown("**What would change**")
-    known = answers.draw(snapshot, NAME, worded)
+    known = answers.draw(snapshot, NAME, limit_groups.worded)
     if known is not None and known.accepted and st.session_state.get(_DONE) != known.command_id:
         st.session_state[_DONE] = known.command_id
         start_over()
@@ -265,7 +256,7 @@ def _diff(found: tuple[Change, ...]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "Limit": formats.escaped(worded(each.name)),
+                "Limit": formats.escaped(limit_groups.worded(each.name)),
                 "Now": formats.escaped(each.before),
                 "Then": f"**{formats.escaped(each.after)}**",
                 "Effect": LOOSER if each.loosens else TIGHTER,

@@ -82,11 +82,12 @@ def test_limits_are_tightened_kept_and_not_loosened_by_a_click(browser: Browser,
 def editing(browser: Browser, console: Console) -> Page:
     page = browser.new_page(viewport={"width": 1440, "height": 1000}, locale="en-GB", timezone_id="UTC")
     page.goto(console.url + "/risk")
-    start = page.get_by_test_id("stSidebar").get_by_role("button", name="Start")
-    expect(start.or_(page.get_by_text("RUNNING").first).first).to_be_visible(timeout=SLOW_MS)
-    if start.is_visible():
-        start.click()
-    expect(page.get_by_text("RUNNING").first).to_be_visible(timeout=SLOW_MS)
+    main = page.get_by_test_id("stMain")
+    parts, before = main.get_by_test_id("stButtonGroup"), main.get_by_text("Default limits")
+    expect(before.or_(parts)).to_be_visible(timeout=SLOW_MS)
+    if before.is_visible():
+        page.get_by_test_id("stSidebar").get_by_role("button", name="Start").click()
+    expect(parts).to_be_visible(timeout=SLOW_MS)
     choose(page, "Change limits")
     expect(page.get_by_label(MARGIN, exact=True)).to_be_visible(timeout=SLOW_MS)
     return page
@@ -97,7 +98,8 @@ def test_what_is_taken_back_is_gone_at_once_and_what_is_typed_next_stays(browser
     main, box = page.get_by_test_id("stMain"), page.get_by_label(MARGIN, exact=True)
     typed(page, MARGIN, "30")
     main.get_by_role("button", name="Take everything back").click()
-    expect(box).to_have_value("50", timeout=5_000)
+    expect(box.first).to_have_value("50", timeout=5_000)
+    expect(box).to_have_count(1)  # the old input is taken away a moment later
     typed(page, MARGIN, "35")
     expect(main.get_by_text("tightens")).to_be_visible(timeout=SLOW_MS)
     refreshed(page)
