@@ -69,6 +69,12 @@ def answered(node: TradingNode, app: AppTest, count: int) -> str:
     return texts(app).replace("*", "")
 
 
+def test_what_each_limit_means_is_below_the_tables(node: TradingNode) -> None:
+    started(node)
+    meaning = next(item for item in opened("risk").expander if item.label == "What each limit means").markdown[0].value
+    assert [line.split(":")[0] for line in meaning.replace("*", "").splitlines()] == [f"- {label}" for label in LABELS]
+
+
 def test_before_the_first_session_the_defaults_and_the_next_step_are_shown(node: TradingNode) -> None:
     app = opened("risk")
     assert "No session is running" in texts(app)
@@ -116,6 +122,28 @@ def test_numbers_are_grouped_and_shares_keep_two_decimals() -> None:
     assert limit_use.grouped("1.03587/1.03597") == "1.03587/1.03597"
     assert limit_use.grouped("rolls over 2025-01-06T22:00:00Z") == "rolls over 2025-01-06T22:00:00Z"
     assert limit_use.fixed("100000 units") == "100,000 units"
+
+
+def test_times_are_short_and_a_default_alone_is_not_called_every_other(node: TradingNode) -> None:
+    shot = started(node)
+    found = {row["Limit"]: row for row in rows(opened("risk"), "Used now")}
+    assert found["Trading day begins"]["Used now"] == "the next one begins Mon 22:00 UTC"
+    assert found["Trading windows"]["Used now"] == "open for all 2 instruments"
+    assert found["Rollover blackout"]["Used now"].endswith("open for all 2 instruments, rolls over Mon 22:00 UTC")
+    assert limit_use.brief("until 2025-01-06T22:00:00Z", shot.ts_ns) == "until Mon 22:00 UTC"
+    assert limit_use.brief("until 2025-03-06T22:00:00.5Z", shot.ts_ns) == "until 2025-03-06 22:00 UTC"
+    defaults = {item.name: limit_use.text(item, getattr(RiskLimits(), item.name)) for item in limit_fields()}
+    assert defaults["trading_windows"] == "always"
+    assert defaults["currency_pct_max"] == "500 % of equity"
+    assert defaults["spread_pips_max"].endswith("every other 3 pips")
+
+
+@pytest.mark.parametrize(
+    "columns", [limit_use.COLUMNS, limit_use.WORD_COLUMNS, breakers.COLUMNS, breakers.TRIP_COLUMNS]
+)
+def test_no_column_lies_beyond_a_laptop_s_screen(columns: dict[str, Any]) -> None:
+    """At 1440 pixels the sidebar and the margins leave 1036 of them."""
+    assert sum(item["width"] for item in columns.values()) <= 1_036
 
 
 def test_tightening_needs_one_click_and_is_in_force(node: TradingNode) -> None:
@@ -283,9 +311,12 @@ def test_breakers_are_listed_released_with_a_reason_and_kept_as_history(node: Tr
     session.desk.panel.latch(lock)
     wait_for(node, lambda snapshot: len(snapshot.breakers) == 7)
     app = part(opened("risk"), risk.BREAKERS)
-    found = {row["Breaker"]: row for row in rows(app, "Watches")}
+    found = {row["Breaker"]: row for row in rows(app, "Cause")}
     assert list(found)[:6] == [breaker.name.replace("_", " ") for breaker in DEFAULT_BREAKERS]
-    assert all(row["Watches"] for row in found.values())
+    watched = next(item for item in app.expander if item.label == "What each breaker watches").markdown[0].value
+    assert [line.split(":")[0] for line in watched.replace("*", "").replace("\\", "").splitlines()] == [
+        f"- {name}" for name in found
+    ]
     row = found["repeated entries EUR_USD"]
     assert (row["State"], row["Cause"]) == ("■ tripped", cause)
     assert row["Since"].endswith(" UTC")
