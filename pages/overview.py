@@ -41,6 +41,7 @@ from pages.parts import (
 from pages.parts.figures import RoundTrip
 
 CLOSED_TRADES_MAX = 200
+NOTICES_MAX = 2
 DECISIONS_SHOWN = 12
 CANDLES_HEIGHT, EQUITY_HEIGHT = 420, 300
 ARROWS = {1: "▲", -1: "▼"}
@@ -156,7 +157,10 @@ def _default_summary(node: TradingNode) -> str:
 
 
 def _trading_notice(node: TradingNode, snapshot: Snapshot) -> None:
-    for breaker in breakers.tripped(snapshot):
+    tripped = breakers.tripped(snapshot)
+    if len(tripped) > NOTICES_MAX:
+        breakers.listed(tripped, "Their release is on the page Risk, part Breakers.")
+    for breaker in tripped if len(tripped) <= NOTICES_MAX else ():
         breakers.notice(node, snapshot, breaker)
     if arming.is_over(snapshot):
         _disarmed(node, snapshot)

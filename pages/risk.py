@@ -34,7 +34,6 @@ from pages.parts import (
 LIMITS, EDIT, BREAKERS, EXPOSURE = "Limits", "Change limits", "Breakers", "Exposure"
 WHAT_IF, BLOCKED, NEWS = "What if", "What stopped trades", "News"
 PARTS = (LIMITS, EDIT, BREAKERS, EXPOSURE, WHAT_IF, BLOCKED, NEWS)
-TRIPPED = ":material/electrical_services:"
 _TILES = (
     ("daily_loss_pct_max", "Daily loss"),
     ("drawdown_pct_max", "Drawdown"),
@@ -113,9 +112,8 @@ def _notice(node: TradingNode, snapshot: Snapshot, part: str) -> None:
 
 def _trading_notice(node: TradingNode, snapshot: Snapshot, part: str) -> None:
     tripped = breakers.tripped(snapshot)
-    if tripped and part != BREAKERS:  # one line, so that several do not push the page away on a phone
-        names = formats.escaped(", ".join(breakers.label(breaker.name) for breaker in tripped))
-        st.error(f"**Tripped: {names}.** What it means and the release are in the part Breakers.", icon=TRIPPED)
+    if tripped and part != BREAKERS:
+        breakers.listed(tripped, "What it means and the release are in the part Breakers.")
     for breaker in tripped if part == BREAKERS else ():
         breakers.notice(node, snapshot, breaker)
     if snapshot.trading_state == TradingState.HALTED:

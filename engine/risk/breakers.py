@@ -5,7 +5,7 @@ My tests are in tests/unit/risk/test_breakers.py.
 """
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Protocol
 
 import msgspec
@@ -51,7 +51,11 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def value(self) -> str:
         """What is measured, as a person reads it."""
-        return f"{self.measured:.2f} %" if self.unit == "%" else counted(f"{self.measured:f}", self.unit)
+        if self.unit == "%":
+            return f"{self.measured:.2f} %"
+        # cut and not rounded: what is below its limit must not read as if it had reached it
+        tenths = self.measured.quantize(Decimal("0.1"), ROUND_DOWN)
+        return counted(f"{tenths:f}".removesuffix(".0"), self.unit)
 
     @property
     def limit(self) -> str:

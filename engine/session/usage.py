@@ -278,7 +278,8 @@ def _hours(kind: str) -> Callable[[_Scene], _Found]:
         closed = [(name, answer) for name, answer in answers.items() if not answer.passed]
         if not closed:
             first = next(iter(answers.values()))
-            return _Found(words=f"open for all {len(answers)}: {first.value}", limit=first.limit)
+            words = "open" if len(answers) == 1 else f"open for all {len(answers)} instruments"
+            return _Found(words=words if first.value == "open" else f"{words}, {first.value}", limit=first.limit)
         name, answer = closed[0]
         more = f" and {len(closed) - 1} more" if len(closed) > 1 else ""
         return _Found(words=f"no entries in {name}{more}: {answer.value}", limit=answer.limit)

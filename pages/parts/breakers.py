@@ -71,6 +71,11 @@ def tripped(snapshot: Snapshot) -> tuple[BreakerView, ...]:
     return tuple(breaker for breaker in snapshot.breakers if breaker.tripped_ns is not None)
 
 
+def holding(snapshot: Snapshot) -> tuple[BreakerView, ...]:
+    """Those of them that keep every entry from leaving."""
+    return tuple(breaker for breaker in tripped(snapshot) if not locked_instrument(breaker))
+
+
 def locked_instrument(breaker: BreakerView) -> str:
     """Name the only instrument that waits; empty for a breaker that keeps every entry from leaving."""
     kind, _, instrument = breaker.name.partition(" ")
@@ -133,6 +138,12 @@ def notice(node: TradingNode, snapshot: Snapshot, breaker: BreakerView) -> None:
         _release(node, snapshot, breaker)
 
 
+def listed(found: Sequence[BreakerView], where: str) -> None:
+    """Name the tripped ones in one line, so that several do not push the page away; `where` says what to do next."""
+    names = formats.escaped(", ".join(label(breaker.name) for breaker in found))
+    st.error(f"**Tripped: {names}.** {where}", icon=":material/electrical_services:")
+
+
 def _release(node: TradingNode, snapshot: Snapshot, breaker: BreakerView) -> None:
     name = f"release-{breaker.name}"
     if unlock.locks_session(node):
@@ -147,12 +158,19 @@ def _release(node: TradingNode, snapshot: Snapshot, breaker: BreakerView) -> Non
 
 
 def table(snapshot: Snapshot) -> None:
-    """Draw every breaker with what it watches, how full it is, and since when and why it is tripped."""
+    """Draw every breaker with how full it is, since when and why it is tripped, and below what each watches."""
     st.dataframe(
         pd.DataFrame([_row(breaker) for breaker in snapshot.breakers], columns=list(COLUMNS)),
         column_config=COLUMNS, hide_index=True, height="content", key="risk-breakers",
         alt="Breakers with value, limit, state, since when and cause",
     )  # fmt: skip
+    with st.expander("What each breaker watches"):
+        st.markdown(
+            "\n".join(
+                f"- **{formats.escaped(label(breaker.name))}**: {formats.escaped(_watch(breaker)[0])}"
+                for breaker in snapshot.breakers
+            )
+        )
 
 
 def _row(breaker: BreakerView) -> dict[str, Any]:
@@ -165,9 +183,8 @@ def _row(breaker: BreakerView) -> dict[str, Any]:
         "Limit": breaker.limit,
         "Used": None if is_off or breaker.name in _LATCHES else min(max(breaker.used_pct, 0.0), 100.0),
         "Ends": "with the day, too" if breaker.name in DAILY else "by release",
-        "Since": formats.utc(breaker.tripped_ns) if breaker.tripped_ns is not None else "",
+        "Since": formats.clock(breaker.tripped_ns) if breaker.tripped_ns is not None else "",
         "Cause": cause(breaker) if is_tripped else "",
-        "Watches": _watch(breaker)[0],
     }
 
 
@@ -188,18 +205,27 @@ def history(trips: Sequence[TripRow]) -> None:
         for trip in trips
     ]
     st.dataframe(
-        pd.DataFrame(rows), hide_index=True, key="risk-trips", alt="Trips of breakers in this run with their releases"
-    )
+        pd.DataFrame(rows), column_config=TRIP_COLUMNS, hide_index=True, key="risk-trips",
+        alt="Trips of breakers in this run with their releases",
+    )  # fmt: skip
 
 
+# Wide enough for what they hold, and together no wider than a laptop's page; a longer cell opens on a click.
 COLUMNS: dict[str, Any] = {
-    "Breaker": column.TextColumn(pinned=True, width=150),
-    "State": column.TextColumn(width=90),
-    "Value": column.TextColumn(width=90),
-    "Limit": column.TextColumn(width=90),
+    "Breaker": column.TextColumn(pinned=True, width=165),
+    "State": column.TextColumn(width=85),
+    "Value": column.TextColumn(width=85),
+    "Limit": column.TextColumn(width=85),
     "Used": column.ProgressColumn(format="%.0f %%", min_value=0, max_value=100, width=110),
-    "Ends": column.TextColumn(width=120, help="A daily breaker ends by release, or when the next trading day begins"),
-    "Since": column.TextColumn(width=180),
-    "Cause": column.TextColumn(width="medium"),
-    "Watches": column.TextColumn(width="large"),
+    "Ends": column.TextColumn(width=125, help="A daily breaker ends by release, or when the next trading day begins"),
+    "Since": column.TextColumn(width=135),
+    "Cause": column.TextColumn(width=245),
+}
+TRIP_COLUMNS: dict[str, Any] = {
+    "Tripped": column.TextColumn(pinned=True, width=175),
+    "Breaker": column.TextColumn(width=165),
+    "Value": column.TextColumn(width=160),
+    "Limit": column.TextColumn(width=85),
+    "Released": column.TextColumn(width=175),
+    "Reason": column.TextColumn(width=275),
 }

@@ -1,5 +1,5 @@
 """I am the hand of the operator: I send each request once, ask back before a dangerous one and keep what was refused.
-I may import streamlit, the domain, snapshot, node, unlock and formats.
+I may import streamlit, the domain, snapshot, node, unlock, the words for limits and formats.
 I must not decide whether a command is allowed; the engine does.
 My tests are in tests/ui/test_frame.py.
 
@@ -17,7 +17,7 @@ import streamlit as st
 from engine.domain.command import Command, FlattenAll, HaltTrading
 from engine.node import TradingNode
 from engine.snapshot import PositionView, Snapshot, Verdict
-from pages.parts import account, formats, unlock
+from pages.parts import account, formats, limit_groups, unlock
 
 ANSWER_S_MAX = 10.0
 _DIALOG, _REFUSAL, _SEEN = "keel-dialog-open", "keel-refusal", "keel-refusal-dismissed"
@@ -120,15 +120,18 @@ def ask(title: str, icon: str, body: Callable[..., None], *values: object) -> No
 
 
 def answers(
-    node: TradingNode, name: str, label: str, make: Callable[[str], Command], *, disabled: bool = False
+    node: TradingNode, name: str, label: str, make: Callable[[str], Command], *, disabled: bool = False, turn: int = 0
 ) -> None:
-    """Draw the two buttons below a question: away with it, or send the command which `make` builds."""
+    """Draw the two buttons below a question: away with it, or send the command which `make` builds.
+
+    A question that is asked anew has another `turn`: a click on the button below the old one then does nothing.
+    """
     drawn_id = command_id(name, node.snapshot)
     cancel, go = st.columns(2)
     if cancel.button("Cancel", key=f"{name}-cancel", width="stretch"):
         st.rerun()
     with go, st.container(key="keel-danger-confirm"):
-        if st.button(label, key=f"{name}-{drawn_id}", width="stretch", disabled=disabled):
+        if st.button(label, key=f"{name}-{drawn_id}-{turn}", width="stretch", disabled=disabled):
             send(node, name, make(drawn_id))
             st.rerun()
 
@@ -180,13 +183,17 @@ def refusal(snapshot: Snapshot) -> str | None:
     last = _last_verdict(snapshot)
     if last is None or last.accepted or st.session_state.get(_SEEN) == last.command_id:
         return None
-    return f"{formats.words(last.command)}: {last.detail}"
+    return _told(last)
 
 
 def last_answer(snapshot: Snapshot) -> str | None:
     """Return what the engine did about the newest command that it took."""
     last = _last_verdict(snapshot)
-    return f"{formats.words(last.command)}: {last.detail}" if last is not None and last.accepted else None
+    return _told(last) if last is not None and last.accepted else None
+
+
+def _told(verdict: Verdict) -> str:
+    return f"{formats.words(verdict.command)}: {limit_groups.worded(verdict.detail)}"
 
 
 def dismiss(snapshot: Snapshot) -> None:

@@ -153,7 +153,7 @@ def why_not_trading(snapshot: Snapshot) -> str:
         return _why_warming(snapshot)
     if state == SessionState.STOPPING:
         return "The session is stopping."
-    tripped = [each for each in breakers.tripped(snapshot) if not breakers.locked_instrument(each)]
+    tripped = breakers.holding(snapshot)
     if tripped:
         why = breakers.cause(tripped[0])
         return f"Breaker {breakers.label(tripped[0].name)} has tripped: {why}; release it on Overview or Risk."
@@ -292,6 +292,13 @@ def _entries_button(node: TradingNode, snapshot: Snapshot) -> None:
     disabled = snapshot.session_state == SessionState.STOPPING
     if snapshot.trading_state == TradingState.REDUCING and arming.is_over(snapshot):
         return  # arming again is what resumes it
+    if snapshot.trading_state == TradingState.REDUCING and (holding := breakers.holding(snapshot)):
+        names = formats.escaped(", ".join(breakers.label(each.name) for each in holding))
+        st.caption(  # resuming would change nothing
+            f":material/electrical_services: **Entries wait for the release of {names}:** on Overview, or on Risk in "
+            "the part Breakers."
+        )
+        return
     if snapshot.trading_state == TradingState.ACTIVE:
         confirm.button(
             node, snapshot, "pause", "Pause entries", lambda command_id: PauseEntries(command_id=command_id),

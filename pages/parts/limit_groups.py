@@ -1,13 +1,15 @@
-"""I am the groups of limits: what stands together in the form, by the order in which limits are declared.
-I may import the domain.
+"""I am the groups of limits: what stands together in the form, and how a text of the engine calls them on a page.
+I may import the domain and tables.
 I must not draw, nor leave a limit out.
 My tests are in tests/unit/pages/test_limit_groups.py.
 """
 
+import re
 from dataclasses import Field
 from typing import Any
 
-from engine.domain.limits import limit_fields
+from engine.domain.limits import ANY, limit_fields
+from pages.parts import tables
 
 STOPS = "Stops"
 # Each group begins with this limit and goes on to the next one's, so that a new limit always stands somewhere.
@@ -29,3 +31,17 @@ def groups() -> "dict[str, list[Field[Any]]]":
         title = _BEGINS.get(item.name, title)
         found.setdefault(title, []).append(item)
     return found
+
+
+def worded(text: str) -> str:
+    """Put labels in the place of the names of limits: "Spread for every other instrument is 0; it must be ..."."""
+    return _NAMES.sub(_label, text)
+
+
+def _label(match: re.Match[str]) -> str:
+    metadata = _FIELDS[match[1]].metadata
+    return f"{metadata['label']} for {tables.EVERY_OTHER} {metadata['keys']}" if match[2] else str(metadata["label"])
+
+
+_FIELDS = {item.name: item for item in limit_fields()}
+_NAMES = re.compile(rf"\b({'|'.join(_FIELDS)})\b(\[{re.escape(ANY)}\])?")

@@ -7,6 +7,7 @@ My tests are in tests/ui/test_risk.py.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import Field
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +24,8 @@ WITHIN, NEAR, REACHED = "○ within", "▲ near", "■ reached"
 NOT_MEASURED = "not measured yet"
 _EQUITY = " of equity"
 _SHARE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?) %")
+_ISO = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.\d+)?Z")
+_NEAR_DAYS = timedelta(days=6)
 _LONG = re.compile(r"(?<![\d.,:])\d{4,}(?![\d-])")
 # Read well on both grounds; the words and shapes say what the colours do.
 _COLOURS = {NEAR: "color: #c77700", REACHED: "color: #dc3545"}
@@ -53,6 +56,17 @@ def grouped(text: str) -> str:
 def fixed(text: str) -> str:
     """Write a measured share with two decimals, so that it does not jump; other numbers with separators."""
     return grouped(_SHARE.sub(lambda match: f"{Decimal(match[1]):.2f} %", text))
+
+
+def brief(text: str, now_ns: int) -> str:
+    """Shorten the times in a text for a cell of a table: "Mon 22:00 UTC" while no other Monday can be meant."""
+
+    def told(match: re.Match[str]) -> str:
+        moment = datetime.fromisoformat(f"{match[1]}+00:00")
+        is_near = abs(moment - datetime.fromtimestamp(now_ns // formats.NS_PER_S, tz=UTC)) < _NEAR_DAYS
+        return f"{moment:%a %H:%M} UTC" if is_near else f"{moment:%Y-%m-%d %H:%M} UTC"
+
+    return _ISO.sub(told, text)
 
 
 def left(snapshot: Snapshot, name: str) -> str:
@@ -110,6 +124,12 @@ def draw(snapshot: Snapshot) -> None:
             column_config=COLUMNS if is_measured else WORD_COLUMNS, hide_index=True,
             height="content", key=f"risk-limits-{title}", alt=f"{title}: each limit with what is used and left of it",
         )  # fmt: skip
+    with st.expander("What each limit means"):
+        st.markdown("\n".join(_meaning(item) for items in limit_groups.groups().values() for item in items))
+
+
+def _meaning(item: "Field[Any]") -> str:
+    return f"- **{formats.escaped(str(item.metadata['label']))}**: {formats.escaped(str(item.metadata['note']))}"
 
 
 def rows(snapshot: Snapshot, items: "Iterable[Field[Any]]") -> pd.DataFrame:
@@ -122,13 +142,12 @@ def _row(snapshot: Snapshot, item: "Field[Any]") -> dict[str, Any]:
     pct = use.used_pct if use else None
     return {
         "Limit": item.metadata["label"],
-        "Used now": fixed(use.value) if use else NOT_MEASURED,
+        "Used now": brief(fixed(use.value), snapshot.ts_ns) if use else NOT_MEASURED,
         "Allowed": grouped(use.limit) if use else _allowed(snapshot, item),
         "Used": None if pct is None else min(max(pct, 0.0), FULL_PCT),
         "State": f"{state(pct)}, {pct:.0f} %" if pct is not None and pct > FULL_PCT else state(pct),
         "Left": fixed(use.distance) if use else "",
         "A change counts": item.metadata["effect"].value,
-        "Meaning": item.metadata["note"],
     }
 
 
@@ -150,7 +169,6 @@ def defaults() -> None:
                 "Limit": item.metadata["label"],
                 "Default": text(item, getattr(values, item.name)),
                 "Can be": span(item),
-                "A change counts": item.metadata["effect"].value,
                 "Meaning": item.metadata["note"],
             }
             for item in items
@@ -174,7 +192,8 @@ def text(item: "Field[Any]", value: Any) -> str:
     if not isinstance(value, Mapping):
         return f"{_plain(value)} {unit}".strip()
     named = [f"{key} {_plain(part)}" for key, part in value.items() if key != ANY]
-    return f"{', '.join([*named, f'{tables.EVERY_OTHER} {_plain(value[ANY])}'])} {unit}".strip()
+    rest = f"{tables.EVERY_OTHER} {_plain(value[ANY])}" if named else _plain(value[ANY])
+    return f"{', '.join([*named, rest])} {unit}".strip()
 
 
 def _plain(value: Any) -> str:
@@ -186,25 +205,25 @@ def moment(ts_ns: int) -> str:
     return formats.escaped(formats.utc(ts_ns))
 
 
+# Wide enough for what they hold, and together no wider than a laptop's page; a longer cell opens on a click.
 COLUMNS: dict[str, Any] = {
     "Limit": column.TextColumn(pinned=True, width=170),
-    "Used now": column.TextColumn(width=190),
-    "Allowed": column.TextColumn(width=150),
-    "Used": column.ProgressColumn(format="%.0f %%", min_value=0, max_value=100, width=120),
-    "State": column.TextColumn(width=110, help="Within, near (75 % and more) or reached (100 % and more)"),
-    "Left": column.TextColumn(width=130, help="How far away the limit is"),
+    "Used now": column.TextColumn(width=230),
+    "Allowed": column.TextColumn(width=155),
+    "Used": column.ProgressColumn(format="%.0f %%", min_value=0, max_value=100, width=110),
+    "State": column.TextColumn(width=120, help="Within, near (75 % and more) or reached (100 % and more)"),
+    "Left": column.TextColumn(width=140, help="How far away the limit is"),
     "A change counts": column.TextColumn(width=110, help="From when on a changed limit counts"),
-    "Meaning": column.TextColumn(width="large"),
 }
 WORD_COLUMNS: dict[str, Any] = {
-    **COLUMNS,
-    "Used now": column.TextColumn(width=340),
-    "Allowed": column.TextColumn(width=220),
+    "Limit": COLUMNS["Limit"],
+    "Used now": column.TextColumn(width=440),
+    "Allowed": column.TextColumn(width=315),
+    "A change counts": COLUMNS["A change counts"],
 }
 DEFAULT_COLUMNS: dict[str, Any] = {
     "Limit": column.TextColumn(pinned=True, width=170),
-    "Default": column.TextColumn(width=260),
-    "Can be": column.TextColumn(width=150),
-    "A change counts": column.TextColumn(width=110),
-    "Meaning": column.TextColumn(width="large"),
+    "Default": column.TextColumn(width=335),
+    "Can be": column.TextColumn(width=115),
+    "Meaning": column.TextColumn(width=416),
 }

@@ -18,7 +18,7 @@ from streamlit import column_config as column
 from engine.domain.command import LOOSEN, UpdateRiskLimits
 from engine.domain.error import ConfigError
 from engine.domain.limit_changes import Change, changes
-from engine.domain.limits import ANY, Effect, RiskLimits, StopMode, limit_fields
+from engine.domain.limits import ANY, Effect, RiskLimits, StopMode
 from engine.node import TradingNode
 from engine.snapshot import Snapshot
 from pages.parts import answers, confirm, formats, limit_groups, limit_use, tables
@@ -27,6 +27,11 @@ NAME = "risk.limits"
 TIGHTER, LOOSER = "▼ tightens", "▲ loosens"
 _PREFIX, _BASE, _TURN, _DONE = "risk.edit.", "risk.edit-base", "risk.edit-turn", "risk.edit-done"
 _MODES = {StopMode.ATR: "average true range (ATR)", StopMode.PIPS: "pips"}
+_ASKED = "risk.loosen.asked"
+_OUTDATED = (
+    "**The page was out of date:** the limits, or what may trade, changed after this question was drawn, and nothing "
+    "was sent. Trading is {} now, and this is what would change. Look again and type the words again."
+)
 _RUNNING = "cannot change while a session runs; choose it on the page Session before the next one"
 
 
@@ -45,6 +50,15 @@ class _Base:
     run_id: int | None
     turn: int
     limits: RiskLimits
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What the question on the screen was drawn from; turn counts how often it had to be asked anew."""
+
+    state: tuple[object, ...]
+    revision: int
+    turn: int = 0
 
 
 def draw(node: TradingNode, snapshot: Snapshot) -> None:
@@ -197,24 +211,15 @@ def _problem(item: "Field[Any]", value: Any) -> str | None:
     try:
         RiskLimits(**{item.name: value})
     except ConfigError as error:
-        return worded(str(error))
+        return limit_groups.worded(str(error))
     return None
-
-
-def worded(text: str) -> str:
-    """Put labels in the place of the names of limits: "Spread for every other instrument is 0; it must be ..."."""
-    for item in sorted(limit_fields(), key=lambda each: -len(each.name)):
-        label = str(item.metadata["label"])
-        text = text.replace(f"{item.name}[{ANY}]", f"{label} for {tables.EVERY_OTHER} {item.metadata['keys']}")
-        text = text.replace(f"{item.name}[", f"{label}[").replace(item.name, label)
-    return text
 
 
 def _effect(node: TradingNode, base: _Base, edit: Edit) -> None:
     """Show what the typed values would change now, and the button for it; refreshed without touching the inputs."""
     snapshot = node.snapshot
     st.markdown("**What would change**")
-    known = answers.draw(snapshot, NAME, worded)
+    known = answers.draw(snapshot, NAME, limit_groups.worded)
     if known is not None and known.accepted and st.session_state.get(_DONE) != known.command_id:
         st.session_state[_DONE] = known.command_id
         start_over()
@@ -251,7 +256,7 @@ def _diff(found: tuple[Change, ...]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "Limit": formats.escaped(worded(each.name)),
+                "Limit": formats.escaped(limit_groups.worded(each.name)),
                 "Now": formats.escaped(each.before),
                 "Then": f"**{formats.escaped(each.after)}**",
                 "Effect": LOOSER if each.loosens else TIGHTER,
@@ -277,41 +282,70 @@ def _buttons(
         )
     if looser:
         if st.button("Loosen ...", key="risk.loosen", icon=":material/lock_open:", disabled=disabled, width="stretch"):
-            confirm.ask("Loosen limits", ":material/lock_open:", _loosen_body, node, edit)
+            st.session_state.pop(_ASKED, None)
+            confirm.ask("Loosen limits", ":material/lock_open:", _loosen_body, node, edit, snapshot)
         st.caption("Making a limit less strict asks for words that you type.")
     else:
         confirm.button(
             node, snapshot, NAME, "Apply",
-            lambda command_id: answers.noted(NAME, _command(command_id, snapshot, after)),
+            lambda command_id: answers.noted(NAME, _command(command_id, snapshot.revision, after)),
             icon=":material/check:", primary=True, disabled=disabled,
         )  # fmt: skip
-    if edit.typed or edit.problems:
-        st.button(
-            "Take everything back", key="risk.revert", icon=":material/undo:", width="stretch", on_click=start_over
-        )
+    if not (edit.typed or edit.problems):
+        return
+    if st.button("Take everything back", key="risk.revert", icon=":material/undo:", width="stretch"):
+        start_over()
+        st.rerun()  # of the whole page: the inputs stand outside of this fragment, and would be drawn anew too late
 
 
-def _command(command_id: str, snapshot: Snapshot, after: RiskLimits, words: str = "") -> UpdateRiskLimits:
-    return UpdateRiskLimits(
-        command_id=command_id, limits=after, expected_revision=snapshot.revision, confirmation=words
-    )
+def _command(command_id: str, revision: int, after: RiskLimits, words: str = "") -> UpdateRiskLimits:
+    return UpdateRiskLimits(command_id=command_id, limits=after, expected_revision=revision, confirmation=words)
 
 
-def _loosen_body(node: TradingNode, edit: Edit) -> None:
-    """Draw the question: what gets looser, and the words to type."""
+def _asked(first: Snapshot, now: Snapshot) -> _Question:
+    """Which state the question was drawn from: the first, until a later one would make what it says untrue."""
+    known = st.session_state.get(_ASKED)
+    if not isinstance(known, _Question):
+        known = _Question(_state(first), first.revision)
+    if known.state != _state(now):
+        known = _Question(_state(now), now.revision, known.turn + 1)
+    st.session_state[_ASKED] = known
+    return known
+
+
+def _state(snapshot: Snapshot) -> tuple[object, ...]:
+    return snapshot.run_id, snapshot.limits_revision, snapshot.trading_state
+
+
+def _loosen_body(node: TradingNode, edit: Edit, first: Snapshot) -> None:
+    """Draw the question, again each second, so that it does not go on showing limits that another browser changed."""
+    st.fragment(_question, run_every=1)(node, edit, first)
+
+
+def _question(node: TradingNode, edit: Edit, first: Snapshot) -> None:
+    """Draw what gets looser, and the words to type; the click answers for the state that was on the screen."""
     snapshot = node.snapshot
     if snapshot.limits is None or not snapshot.active:
         st.info("The session has ended; there is nothing to change.")
         return
+    asked = _asked(first, snapshot)
+    if asked.turn:  # the keys below are new: words and a click that were meant for the old values count for nothing
+        st.warning(_OUTDATED.format(snapshot.trading_state), icon=":material/sync_problem:")
     after, found = _after(snapshot.limits, edit)
+    if not any(each.loosens for each in found):
+        st.info("Nothing would be less strict any more. Close this question and look at what would change.")
+        return
     st.markdown("**Less strict from then on:**")
     st.table(_diff(tuple(each for each in found if each.loosens)), border="horizontal", hide_index=True)
     if tighter := tuple(each for each in found if not each.loosens):
         st.markdown("Together with what gets stricter:")
         st.table(_diff(tighter), border="horizontal", hide_index=True)
     st.markdown("The session may lose more, or trade in worse conditions, before something stops it.")
-    words = st.text_input(f"Type {LOOSEN} to confirm", key="risk.loosen.words", max_chars=40, autocomplete="off")
+    words = st.text_input(
+        f"Type {LOOSEN} to confirm", key=f"risk.loosen.words.{asked.turn}", max_chars=40, autocomplete="off"
+    )
     confirm.answers(
         node, NAME, "Loosen limits",
-        lambda command_id: answers.noted(NAME, _command(command_id, snapshot, after, words.strip())),
+        lambda command_id: answers.noted(NAME, _command(command_id, asked.revision, after, words.strip())),
+        turn=asked.turn,
     )  # fmt: skip

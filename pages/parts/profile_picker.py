@@ -18,6 +18,7 @@ from engine.profiles import Profile
 from pages.parts.formats import escaped
 from pages.parts.limits_form import Limits
 
+_TURN = "session.profile.turn"
 _PICKER, _FORM, _NAME, _TOLD = "session.profile", "session.profile.form", "session.profile.name", "session.profile.told"
 
 
@@ -31,8 +32,11 @@ class Picked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Told:
+    """What came of the last pick or save; of_name is what the person can put right in the small form."""
+
     text: str
     is_bad: bool
+    of_name: bool = False
 
 
 def draw(folder: Path) -> Picked:
@@ -60,18 +64,27 @@ def draw(folder: Path) -> Picked:
 def save(folder: Path, picked: Picked, limits: Limits, by_hand: Collection[str]) -> None:
     """Draw what differs from the profile, and the small form that saves what is on the screen under a new name."""
     is_whole = not limits.problems and not limits.untyped
-    with st.popover("Save as profile", icon=":material/bookmark_add:", disabled=not is_whole):
+    told: _Told | None = st.session_state.get(_TOLD)
+    turn = st.session_state.get(_TURN, 0)
+    if told is not None and not told.of_name:
+        _show(told)  # above the button: below it, the bar at the bottom of the screen would hide it
+    with st.popover(
+        "Save as profile", icon=":material/bookmark_add:", disabled=not is_whole, key=f"session.profile.form-{turn}"
+    ):
         st.text_input("Name of the new profile", key=_NAME, max_chars=40, placeholder="letters, digits, - and _")
         stated = profiles.stated_by(limits.values, (*picked.profile.stated, *by_hand))
         typed = (*picked.profile.whole, *by_hand)
         partly = tuple(name for name in stated if name not in typed)  # a "*" that the form had from the defaults
         st.button("Save", key="session.profile.save", on_click=_save, args=(folder, limits.values, stated, partly))
-    told: _Told | None = st.session_state.get(_TOLD)
-    if told is not None:
-        show, icon = (st.error, "block") if told.is_bad else (st.success, "check_circle")
-        show(escaped(told.text), icon=f":material/{icon}:")
+        if told is not None and told.of_name:
+            _show(told)
     if is_whole and (difference := _difference(picked, limits.values)):
         st.caption(escaped(difference))
+
+
+def _show(told: _Told) -> None:
+    show, icon = (st.error, "block") if told.is_bad else (st.success, "check_circle")
+    show(escaped(told.text), icon=f":material/{icon}:")
 
 
 def _picked() -> Picked:
@@ -97,10 +110,12 @@ def _save(folder: Path, limits: RiskLimits, stated: tuple[str, ...], partly: tup
     try:
         profiles.save(folder, profile)
     except ConfigError as error:
-        st.session_state[_TOLD] = _Told(text=str(error), is_bad=True)
+        st.session_state[_TOLD] = _Told(text=str(error), is_bad=True, of_name=True)
         return
     st.session_state[_FORM] = replace(_picked(), profile=profile)
     st.session_state[_PICKER] = name
+    st.session_state[_NAME] = ""
+    st.session_state[_TURN] = st.session_state.get(_TURN, 0) + 1  # another key: the small form is closed
     st.session_state[_TOLD] = _Told(text=f"Profile {name} is saved.", is_bad=False)
 
 

@@ -115,9 +115,11 @@ def _figures(snapshot: Snapshot, preview: Preview, decimals: int) -> None:
     def price(value: Decimal | None, none: str) -> str:
         return none if value is None else formats.price(value, decimals)
 
-    is_sized = preview.units != 0
+    is_sized = preview.units != 0  # the side stands in the label: beside a large size it would be cut off
     rows = {
-        "Size, units": f"{formats.side(preview.units)} {formats.units(preview.units)}" if is_sized else "none",
+        f"{formats.side(preview.units)}, units" if is_sized else "Size, units": (
+            formats.units(preview.units) if is_sized else "none"
+        ),
         "Entry": price(preview.entry_price, "no quote"),
         "Stop": price(preview.stop_loss, "none"),
         "Target": price(preview.take_profit, "none"),

@@ -13,9 +13,11 @@ import pytest
 from msgspec.structs import replace
 from streamlit.testing.v1 import AppTest
 
-from engine.domain.command import ClosePosition, Mode, SessionConfig, StartSession, StopSession
+from engine.domain.command import ClosePosition, Mode, SessionConfig, StartSession, StopSession, UpdateRiskLimits
 from engine.domain.event import SessionState, TradingState
+from engine.domain.limits import RiskLimits
 from engine.node import TradingNode
+from engine.risk.breakers import Trip
 from engine.snapshot import BreakerView, PositionView, Snapshot, WarmupRow
 from pages.parts import confirm, formats, frame
 from tests.ui.console import order, show, texts, wait_for
@@ -124,6 +126,32 @@ def test_halt_is_one_click_beside_the_other_stops_and_closes_nothing(node: Tradi
     button(app, "Resume trading").click().run()
     wait_for(node, lambda snapshot: snapshot.trading_state is TradingState.ACTIVE)
     assert not button(app.run(), "Halt").disabled
+
+
+def test_resuming_is_not_offered_while_a_breaker_keeps_entries_from_leaving(node: TradingNode, shell: OpenTab) -> None:
+    running(node)
+    session = node._session
+    assert session is not None
+    trip = Trip(breaker="late_fill", ts_ns=session.desk.now_ns, value="order 1", limit="none", cause="order 1")
+    session.desk.panel.latch(trip)
+    wait_for(node, lambda snapshot: snapshot.trading_state is TradingState.REDUCING)
+    app = shell()
+    assert labels(app) == ["Stop", "Halt", "Flatten & halt"]
+    said = "Entries wait for the release of late fill: on Overview, or on Risk in the part Breakers."
+    assert said in texts(app).replace("*", "")
+    button(app, "Halt").click().run()
+    wait_for(node, lambda snapshot: snapshot.trading_state is TradingState.HALTED)
+    assert "Resume trading" in labels(app.run())
+
+
+def test_limits_are_called_by_their_labels_in_the_sidebar_and_in_the_bar(node: TradingNode, shell: OpenTab) -> None:
+    running(node)
+    order(node, UpdateRiskLimits(command_id="tighter", limits=RiskLimits(margin_pct_max=Decimal(40))))
+    assert "Margin use from 50 to 40" in texts(shell()).replace("*", "")
+    node.submit(UpdateRiskLimits(command_id="looser", limits=RiskLimits(margin_pct_max=Decimal(60))))
+    wait_for(node, lambda snapshot: not snapshot.verdicts[-1].accepted)
+    assert "Refused. Update risk limits: Margin use would be less strict" in texts(shell()).replace("*", "")
+    assert "margin_pct_max" not in texts(shell())
 
 
 def test_what_is_lost_if_all_stops_are_hit_is_on_every_page(node: TradingNode, shell: OpenTab) -> None:

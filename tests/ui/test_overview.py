@@ -12,6 +12,7 @@ from engine.domain.command import FlattenAll, Mode, SessionConfig, StartSession,
 from engine.domain.event import SessionState, TradingState
 from engine.domain.limits import RiskLimits
 from engine.node import TradingNode
+from engine.risk.breakers import Trip
 from engine.snapshot import Snapshot, WarmupRow
 from pages import overview
 from pages.parts import formats, live_chart
@@ -210,6 +211,21 @@ def test_a_tripped_breaker_is_released_with_a_reason(node: TradingNode) -> None:
     next(item for item in app.button if item.label == "Release").click().run()
     shot = wait_for(node, lambda snapshot: "AcknowledgeBreaker" in {item.command for item in snapshot.verdicts})
     assert next(item for item in shot.verdicts if item.command == "AcknowledgeBreaker").accepted
+    order(node, StopSession(command_id="end"))
+
+
+@pytest.mark.parametrize(("count", "notices"), [(2, 2), (3, 1)])
+def test_more_than_two_tripped_breakers_are_one_line(node: TradingNode, count: int, notices: int) -> None:
+    order(node, StartSession(command_id="begin", config=replace(LIVE, model_id="flat")))
+    session = node._session
+    assert session is not None
+    for name in ("late_fill", "model_faults", "drawdown")[:count]:
+        session.desk.panel.latch(Trip(breaker=name, ts_ns=session.desk.now_ns, value="1", limit="none", cause="1"))
+    wait_for(node, lambda snapshot: sum(item.tripped_ns is not None for item in snapshot.breakers) == count)
+    app = opened("overview")
+    assert len(app.error) == notices
+    said = "Tripped: drawdown, model faults, late fill. Their release is on the page Risk, part Breakers."
+    assert (said in texts(app).replace("*", "")) is (notices == 1)
     order(node, StopSession(command_id="end"))
 
 

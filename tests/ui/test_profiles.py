@@ -91,6 +91,7 @@ def test_what_is_on_the_screen_is_saved_and_picked(node: TradingNode) -> None:
     pick(app.text_input, "Name of the new profile").set_value("evening").run()
     pick(app.button, "Save").click().run()
     assert "Profile evening is saved." in texts(app)
+    assert pick(app.text_input, "Name of the new profile").value == "", "the small form is closed and empty"
     assert picker(app).value == "evening"
     assert pick(app.number_input, "Session drawdown").value == 4.5
     saved = profiles.load(node.settings.profiles_dir, "evening")
@@ -119,6 +120,7 @@ def test_a_name_that_cannot_be_is_one_sentence_and_nothing_is_written(node: Trad
     pick(app.text_input, "Name of the new profile").set_value(name).run()
     pick(app.button, "Save").click().run()
     assert len(app.error) == 1
+    assert len(app.get("popover")[0].error) == 1, "beside the name that it is about"
     assert picker(app).value == "default"
     assert [path.read_bytes() for path in node.settings.profiles_dir.iterdir()] == [before]
 

@@ -10,7 +10,17 @@ from msgspec.structs import replace
 from streamlit.testing.v1 import AppTest
 
 from engine import news
-from engine.domain.command import LOOSEN, HaltTrading, Mode, PauseEntries, SessionConfig, StartSession, StopSession
+from engine.domain.command import (
+    LOOSEN,
+    HaltTrading,
+    Mode,
+    PauseEntries,
+    ResumeTrading,
+    SessionConfig,
+    StartSession,
+    StopSession,
+    UpdateRiskLimits,
+)
 from engine.domain.decision import Gate
 from engine.domain.event import SessionState, TradingState
 from engine.domain.limits import Effect, RiskLimits, limit_fields
@@ -57,6 +67,12 @@ def answered(node: TradingNode, app: AppTest, count: int) -> str:
     app.run()
     assert not app.exception
     return texts(app).replace("*", "")
+
+
+def test_what_each_limit_means_is_below_the_tables(node: TradingNode) -> None:
+    started(node)
+    meaning = next(item for item in opened("risk").expander if item.label == "What each limit means").markdown[0].value
+    assert [line.split(":")[0] for line in meaning.replace("*", "").splitlines()] == [f"- {label}" for label in LABELS]
 
 
 def test_before_the_first_session_the_defaults_and_the_next_step_are_shown(node: TradingNode) -> None:
@@ -108,6 +124,28 @@ def test_numbers_are_grouped_and_shares_keep_two_decimals() -> None:
     assert limit_use.fixed("100000 units") == "100,000 units"
 
 
+def test_times_are_short_and_a_default_alone_is_not_called_every_other(node: TradingNode) -> None:
+    shot = started(node)
+    found = {row["Limit"]: row for row in rows(opened("risk"), "Used now")}
+    assert found["Trading day begins"]["Used now"] == "the next one begins Mon 22:00 UTC"
+    assert found["Trading windows"]["Used now"] == "open for all 2 instruments"
+    assert found["Rollover blackout"]["Used now"].endswith("open for all 2 instruments, rolls over Mon 22:00 UTC")
+    assert limit_use.brief("until 2025-01-06T22:00:00Z", shot.ts_ns) == "until Mon 22:00 UTC"
+    assert limit_use.brief("until 2025-03-06T22:00:00.5Z", shot.ts_ns) == "until 2025-03-06 22:00 UTC"
+    defaults = {item.name: limit_use.text(item, getattr(RiskLimits(), item.name)) for item in limit_fields()}
+    assert defaults["trading_windows"] == "always"
+    assert defaults["currency_pct_max"] == "500 % of equity"
+    assert defaults["spread_pips_max"].endswith("every other 3 pips")
+
+
+@pytest.mark.parametrize(
+    "columns", [limit_use.COLUMNS, limit_use.WORD_COLUMNS, breakers.COLUMNS, breakers.TRIP_COLUMNS]
+)
+def test_no_column_lies_beyond_a_laptop_s_screen(columns: dict[str, Any]) -> None:
+    """At 1440 pixels the sidebar and the margins leave 1036 of them."""
+    assert sum(item["width"] for item in columns.values()) <= 1_036
+
+
 def test_tightening_needs_one_click_and_is_in_force(node: TradingNode) -> None:
     started(node)
     app = part(opened("risk"), risk.EDIT)
@@ -149,7 +187,63 @@ def question():
     from engine.node import TradingNode
     from pages.parts import limits_editor
 
-    limits_editor._loosen_body(TradingNode.attach(), limits_editor.Edit({"margin_pct_max": Decimal(60)}))
+    node = TradingNode.attach()
+    limits_editor._loosen_body(node, limits_editor.Edit({"margin_pct_max": Decimal(60)}), node.snapshot)
+
+
+def margin(node: TradingNode, pct: int) -> None:
+    """Set the limit in another browser."""
+    limits = RiskLimits(margin_pct_max=Decimal(pct))
+    order(node, UpdateRiskLimits(command_id=f"margin-{pct}", limits=limits, confirmation=LOOSEN))
+
+
+@pytest.mark.parametrize("halted", [False, True], ids=["tightened elsewhere", "halted elsewhere"])
+def test_a_question_that_became_untrue_is_asked_anew_and_its_click_does_nothing(
+    node: TradingNode, halted: bool
+) -> None:
+    started(node, replace(LIVE, model_id="flat"))
+    body = AppTest.from_function(question, default_timeout=PATIENCE_S).run()
+    pick(body.text_input, f"Type {LOOSEN} to confirm").set_value(LOOSEN).run()
+    assert list(body.table[0].value["Now"]) == ["50"]
+    if halted:
+        order(node, HaltTrading(command_id="halt"))
+    else:
+        margin(node, 20)
+    asked = len(node.snapshot.verdicts)
+    pick(body.button, "Loosen limits").click().run()
+    assert not body.exception
+    assert "The page was out of date" in texts(body)
+    assert list(body.table[0].value["Now"]) == ["50" if halted else "20"]
+    assert pick(body.text_input, f"Type {LOOSEN} to confirm").value == ""
+    assert len(node.snapshot.verdicts) == asked
+    pick(body.text_input, f"Type {LOOSEN} to confirm").set_value(LOOSEN).run()
+    pick(body.button, "Loosen limits").click().run()
+    assert wait_for(node, lambda snapshot: len(snapshot.verdicts) > asked).verdicts[-1].accepted
+    assert node.snapshot.limits is not None and node.snapshot.limits.margin_pct_max == 60
+
+
+def test_the_engine_refuses_a_question_drawn_before_a_change_that_the_page_cannot_see(node: TradingNode) -> None:
+    started(node, replace(LIVE, model_id="flat"))
+    body = AppTest.from_function(question, default_timeout=PATIENCE_S).run()
+    pick(body.text_input, f"Type {LOOSEN} to confirm").set_value(LOOSEN).run()
+    order(node, PauseEntries(command_id="pause"))
+    order(node, ResumeTrading(command_id="resume"))
+    shot = wait_for(node, lambda snapshot: snapshot.trading_state is TradingState.ACTIVE)
+    pick(body.button, "Loosen limits").click().run()
+    last = wait_for(node, lambda snapshot: len(snapshot.verdicts) > len(shot.verdicts)).verdicts[-1]
+    assert not last.accepted and "the page was out of date" in last.detail
+
+
+def test_apply_is_refused_once_what_it_was_drawn_from_has_changed(node: TradingNode) -> None:
+    started(node, replace(LIVE, model_id="flat"))
+    app = part(opened("risk"), risk.EDIT)
+    field(app, FREE).set_value(30.0).run()
+    order(node, HaltTrading(command_id="halt"))
+    pick(app.button, "Apply").click().run()
+    assert "the page was out of date" in answered(node, app, 2)
+    assert field(app, FREE).value == 30.0
+    pick(app.button, "Apply").click().run()
+    assert "Accepted at" in answered(node, app, 3)
 
 
 def test_after_a_daily_breaker_loosening_is_closed_with_the_time(node: TradingNode) -> None:
@@ -217,9 +311,12 @@ def test_breakers_are_listed_released_with_a_reason_and_kept_as_history(node: Tr
     session.desk.panel.latch(lock)
     wait_for(node, lambda snapshot: len(snapshot.breakers) == 7)
     app = part(opened("risk"), risk.BREAKERS)
-    found = {row["Breaker"]: row for row in rows(app, "Watches")}
+    found = {row["Breaker"]: row for row in rows(app, "Cause")}
     assert list(found)[:6] == [breaker.name.replace("_", " ") for breaker in DEFAULT_BREAKERS]
-    assert all(row["Watches"] for row in found.values())
+    watched = next(item for item in app.expander if item.label == "What each breaker watches").markdown[0].value
+    assert [line.split(":")[0] for line in watched.replace("*", "").replace("\\", "").splitlines()] == [
+        f"- {name}" for name in found
+    ]
     row = found["repeated entries EUR_USD"]
     assert (row["State"], row["Cause"]) == ("■ tripped", cause)
     assert row["Since"].endswith(" UTC")

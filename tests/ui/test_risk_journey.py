@@ -12,6 +12,7 @@ from tests.ui.server import Console, start_console
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 SLOW_MS = 30_000
+MARGIN = "Margin use, % of equity"
 
 
 @pytest.fixture
@@ -76,6 +77,58 @@ def test_limits_are_tightened_kept_and_not_loosened_by_a_click(browser: Browser,
     expect(main.get_by_text("trading state")).to_be_visible()
     page.close()
     on_a_phone(browser, console)
+
+
+def editing(browser: Browser, console: Console) -> Page:
+    page = browser.new_page(viewport={"width": 1440, "height": 1000}, locale="en-GB", timezone_id="UTC")
+    page.goto(console.url + "/risk")
+    main = page.get_by_test_id("stMain")
+    parts, before = main.get_by_test_id("stButtonGroup"), main.get_by_text("Default limits")
+    expect(before.or_(parts)).to_be_visible(timeout=SLOW_MS)
+    if before.is_visible():
+        page.get_by_test_id("stSidebar").get_by_role("button", name="Start").click()
+    expect(parts).to_be_visible(timeout=SLOW_MS)
+    choose(page, "Change limits")
+    expect(page.get_by_label(MARGIN, exact=True)).to_be_visible(timeout=SLOW_MS)
+    return page
+
+
+def test_what_is_taken_back_is_gone_at_once_and_what_is_typed_next_stays(browser: Browser, console: Console) -> None:
+    page = editing(browser, console)
+    main, box = page.get_by_test_id("stMain"), page.get_by_label(MARGIN, exact=True)
+    typed(page, MARGIN, "30")
+    main.get_by_role("button", name="Take everything back").click()
+    expect(box.first).to_have_value("50", timeout=5_000)
+    expect(box).to_have_count(1)  # the old input is taken away a moment later
+    typed(page, MARGIN, "35")
+    expect(main.get_by_text("tightens")).to_be_visible(timeout=SLOW_MS)
+    refreshed(page)
+    expect(box).to_have_value("35")
+    page.close()
+
+
+def test_an_open_question_follows_what_another_browser_changed(browser: Browser, console: Console) -> None:
+    first, second = editing(browser, console), editing(browser, console)
+    typed(first, MARGIN, "70")
+    first.get_by_role("button", name="Loosen ...").click()
+    question = first.get_by_role("dialog")
+    expect(question.get_by_role("cell", name="50", exact=True)).to_be_visible(timeout=SLOW_MS)
+    words = question.get_by_label(f"Type {LOOSEN} to confirm")
+    words.press_sequentially(LOOSEN[:6])
+    refreshed(first)  # the question is drawn again each second
+    refreshed(first)
+    expect(words).to_have_value(LOOSEN[:6])
+
+    typed(second, MARGIN, "20")
+    second.get_by_role("button", name="Apply").click()
+    expect(question.get_by_text("The page was out of date")).to_be_visible(timeout=SLOW_MS)
+    expect(question.get_by_role("cell", name="20", exact=True)).to_be_visible()
+    expect(words).to_have_value("")
+    typed(first, f"Type {LOOSEN} to confirm", LOOSEN)
+    question.get_by_role("button", name="Loosen limits").click()
+    expect(first.get_by_text("Margin use from 20 to 70").first).to_be_visible(timeout=SLOW_MS)
+    first.close()
+    second.close()
 
 
 def on_a_phone(browser: Browser, console: Console) -> None:

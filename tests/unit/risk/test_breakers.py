@@ -107,6 +107,23 @@ def test_default_panel_watches_these_and_releases_the_daily_ones_at_a_new_day() 
     ]
 
 
+@pytest.mark.parametrize(
+    ("measured", "unit", "said"),
+    [
+        ("19.491570869", "s", "19.4 s"),
+        ("299.99", "s", "299.9 s"),
+        ("20", "s", "20 s"),
+        ("0.04", "s", "0 s"),
+        ("300.0", "s", "300 s"),
+        ("3.0", "trades", "3 trades"),
+        ("1", "error", "1 error"),
+        ("1.234", "%", "1.23 %"),
+    ],
+)
+def test_a_value_is_told_with_no_more_digits_than_say_something(measured: str, unit: str, said: str) -> None:
+    assert Reading(measured=Decimal(measured), most=Decimal(300), unit=unit).value == said
+
+
 COUNTING = [
     # breaker, its limit and value, just under, at and over it, and how a person reads the last two
     ("loss_streak", "loss_streak_max", 4, "losses_in_row", 3, 4, 5, "4 trades"),
