@@ -23,8 +23,10 @@ log = logging.getLogger("engine.session")
 # The stop of an entry stands in the log right behind the fill; a page of the log may end between the two.
 PATIENCE_S = 2
 AGAIN_S = 3
-# Requests that do no good are made more and more seldom, and in a closed market from the first one on.
+# Requests that do no good are made more and more seldom, and in a closed market from the first one on. In an open one
+# whoever is naked does not wait long: what was lost on the way may arrive the next time.
 AGAIN_S_MAX = 300
+AGAIN_OPEN_S_MAX = 12
 TRIES_MAX = 2
 NAKED = "it has no stop-loss and takes none"
 
@@ -105,7 +107,8 @@ class Guardian:
     def _plan(self, naked: _Naked) -> None:
         """Say when to act again if what is done now does no good."""
         is_hopeful = naked.situation.is_open is not False and naked.tries <= TRIES_MAX
-        naked.wait_s = AGAIN_S if is_hopeful else min(max(2 * naked.wait_s, AGAIN_S), AGAIN_S_MAX)
+        most_s = AGAIN_S_MAX if naked.situation.is_open is False else AGAIN_OPEN_S_MAX
+        naked.wait_s = AGAIN_S if is_hopeful else min(max(2 * naked.wait_s, AGAIN_S), most_s)
         naked.acted_ns = self._desk.now_ns
         naked.due_ns = self._desk.now_ns + naked.wait_s * self._second_ns
 

@@ -80,6 +80,8 @@ class Books:
             self._fill(transaction)
         elif isinstance(transaction, DailyFinancing):
             self._move(transaction.financing_home, transaction.balance_home)
+            for part in transaction.trades:  # a night is a part of what a trade comes to
+                self.trades[part.trade_id].result_home += part.financing_home
         elif isinstance(transaction, FundsTransferred):
             self._move(transaction.amount_home, transaction.balance_home)
         elif isinstance(transaction, OrderCreated):

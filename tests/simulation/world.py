@@ -308,10 +308,11 @@ class World:
         """A step as the node takes it: an error ends the run, never the process."""
         gap_ns, self._stepped_ns = self.clock.read() - self._stepped_ns, self.clock.read()
         self._unnoticed = -1
+        before = self.checker.interruptions  # the step itself may put it on record, with an order
         try:
             session.step(commands)
             if gap_ns > STILL_S_MAX * NS_PER_S:
-                self._unnoticed = self.checker.interruptions
+                self._unnoticed = before
             if not session.finished and session.next_due_ns() is None:
                 session.stop(session.end_reason)
         except KeelError as error:
