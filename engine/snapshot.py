@@ -70,6 +70,7 @@ class BreakerView(msgspec.Struct, frozen=True, kw_only=True):
     used_pct: float
     tripped_ns: int | None
     cause: str
+    left: str = ""
 
 
 class LimitUse(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,6 @@ import streamlit as st
 
 from engine.domain.command import SessionConfig, StopSession
 from engine.domain.event import SessionState, TradingState
-from engine.domain.limits import RiskLimits
 from engine.node import TradingNode
 from engine.snapshot import Snapshot
 from pages.parts import account, confirm, frame, preflight, start_form, tables, unlock
@@ -22,7 +21,7 @@ def render() -> None:
     st.subheader("Session")
     if snapshot.active and snapshot.config is not None:
         _live(node)
-        _running(node, snapshot.config, snapshot.limits or snapshot.config.limits)
+        _running(node, snapshot.config)
         return
     if snapshot.config is not None:
         _state_line(snapshot)
@@ -39,6 +38,13 @@ def _live(node: TradingNode) -> None:
     _state_line(snapshot)
     _warmup(snapshot)
     _stop_button(node, snapshot)
+    if snapshot.active and snapshot.limits is not None:
+        st.markdown("##### Limits in force")
+        st.caption("The page Risk changes them, and says what each of them means.")
+        st.dataframe(
+            tables.limits(snapshot.limits, snapshot.usage), hide_index=True, height=360, key="session.limits",
+            alt="Every limit with what is used and left of it",
+        )  # fmt: skip
 
 
 def _state_line(snapshot: Snapshot) -> None:
@@ -88,12 +94,13 @@ def _stop_button(node: TradingNode, snapshot: Snapshot) -> None:
     st.caption(f"Stop ends the run; {account.stop_effect(snapshot)}")
 
 
-def _running(node: TradingNode, config: SessionConfig, limits: RiskLimits) -> None:
-    """Show what the running session was started with and the limits in force; a new form comes when it has ended."""
+def _running(node: TradingNode, config: SessionConfig) -> None:
+    """Show what the running session was started with; a new form comes when it has ended."""
     st.markdown("##### Configuration of this run")
-    left, right = st.columns([2, 3])
-    left.table(tables.configuration(config, account.held(config, node.settings)), border="horizontal", hide_index=True)
-    right.table(tables.limits(limits), border="horizontal", hide_index=True)
+    with st.container(width=640):
+        st.table(
+            tables.configuration(config, account.held(config, node.settings)), border="horizontal", hide_index=True
+        )
     if config.mode.sends_orders and (checks := node.snapshot.checks):
         st.markdown("##### Checks before the start")
         preflight.listed(checks, config.mode)

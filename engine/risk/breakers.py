@@ -63,6 +63,13 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         return counted(str(self.most), self.unit) if self.most > 0 else "off"
 
     @property
+    def left(self) -> str:
+        """What may still be used, as a person reads it; empty while it is off."""
+        if self.most <= 0:
+            return ""
+        return Reading(measured=max(self.most - self.measured, ZERO), most=self.most, unit=self.unit).value
+
+    @property
     def used_pct(self) -> Decimal:
         """How much of the limit is used, in percent; 0 while it is off."""
         return self.measured / self.most * HUNDRED if self.most > 0 else ZERO

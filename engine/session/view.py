@@ -171,4 +171,5 @@ def _breaker(desk: Desk, breaker: Breaker) -> BreakerView:
         used_pct=float(reading.used_pct),
         tripped_ns=trip.ts_ns if trip else None,
         cause=trip.cause if trip else "",
+        left=reading.left,
     )

@@ -114,7 +114,7 @@ def _watch(breaker: BreakerView) -> tuple[str, str]:
 
 def draw(breakers: Sequence[BreakerView]) -> None:
     """Draw how much of each limit is used, then what was latched without one."""
-    st.markdown("**Breakers** (used of limit)")
+    st.markdown("**Breakers** (used of limit; a changed limit counts now)")
     for breaker in breakers:
         name = label(breaker.name)
         mark = "" if breaker.tripped_ns is None else " &nbsp; :red[:material/block: **tripped**]"
@@ -122,7 +122,7 @@ def draw(breakers: Sequence[BreakerView]) -> None:
             st.markdown(f"{formats.escaped(name)}: {formats.escaped(cause(breaker))}{mark}")
             continue
         used = min(max(breaker.used_pct / 100, 0.0), 1.0)
-        limit = ", off" if breaker.limit == "off" else f" of {breaker.limit}"
+        limit = ", off" if breaker.limit == "off" else f" of {breaker.limit}, {breaker.left} left"
         st.progress(used, text=f"{name}: {breaker.value}{limit}{mark}")
 
 

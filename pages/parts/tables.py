@@ -18,7 +18,7 @@ from streamlit import column_config as column
 from engine.domain.command import SessionConfig
 from engine.domain.limits import ANY, RiskLimits, limit_fields
 from engine.ports import PredictorSpec
-from engine.snapshot import WarmupRow
+from engine.snapshot import LimitUse, WarmupRow
 from engine.wiring import Recording
 from pages.parts.formats import age, money, speed, utc
 
@@ -171,17 +171,20 @@ def configuration(config: SessionConfig, account: str = "") -> pd.DataFrame:
     return pd.DataFrame(list(rows.items()), columns=["Setting", "Value"])
 
 
-def limits(values: RiskLimits) -> pd.DataFrame:
-    """Show every limit with its value and meaning."""
+def limits(values: RiskLimits, usage: Sequence[LimitUse] = ()) -> pd.DataFrame:
+    """Show every limit with its value, what is used and left of it, and from when on a change of it counts."""
+    used = {use.name: use for use in usage}
     rows = [
         {
             "Limit": item.metadata["label"],
             "Value": " ".join([limit_text(getattr(values, item.name)), *_unit(item)]),
-            "Meaning": item.metadata["note"],
+            "Used now": used[item.name].value if item.name in used else "not measured yet",
+            "Left": used[item.name].distance if item.name in used else "",
+            "A change counts": str(item.metadata["effect"]),
         }
         for item in limit_fields()
     ]
-    return pd.DataFrame(rows, columns=["Limit", "Value", "Meaning"])
+    return pd.DataFrame(rows, columns=["Limit", "Value", "Used now", "Left", "A change counts"])
 
 
 def _unit(item: "Field[Any]") -> list[str]:

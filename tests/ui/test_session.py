@@ -120,7 +120,9 @@ def test_running_session_shows_its_configuration_and_no_start(node: TradingNode)
     app = opened("session")
     shown = dict(app.table[0].value.itertuples(index=False))
     assert shown["Capital"] == "12,345.00 USD"
-    assert len(app.table[1].value) == len(limit_fields())
+    (limits,) = (item.value for item in app.dataframe if "A change counts" in item.value.columns)
+    assert len(limits) == len(limit_fields())
+    assert dict(zip(limits["Limit"], limits["Used now"], strict=True))["Order interval"] == "no instrument waits"
     assert not app.number_input
     labels = [button.label for button in app.button]
     assert "Stop session" in labels
