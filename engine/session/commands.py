@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.domain.calendar import iso_utc
 from engine.domain.command import LOOSEN, Command
+from engine.domain.error import ConfigError
 from engine.domain.event import (
     BreakerReleased,
     Claim,
@@ -22,8 +23,8 @@ from engine.domain.event import (
     SessionState,
     TradeClaimed,
 )
-from engine.domain.limit_changes import Change, changes
-from engine.domain.limits import Effect, limit_fields
+from engine.domain.limit_changes import Change, changes, check_keys
+from engine.domain.limits import ANY, Effect, RiskLimits, limit_fields
 from engine.domain.market import NS_PER_S
 from engine.domain.order import OrderReason
 from engine.ports import Journal, KillSwitch
@@ -258,6 +259,7 @@ class CommandDesk:
         if not changed:
             return "nothing changes"
         _refuse_fixed(changed)
+        self._refuse_strange(command.limits)
         looser = tuple(each.name for each in changed if each.loosens)
         self._refuse_loosening(looser, command.confirmation)
         desk.change_limits(command.limits)
@@ -268,6 +270,14 @@ class CommandDesk:
         self._dispatcher.lock_repeated()
         told = ", ".join(f"{each.name} from {each.before} to {each.after}" for each in changed)
         return f"limits are in force from now on (revision {desk.limits_revision}): {told}"
+
+    def _refuse_strange(self, limits: RiskLimits) -> None:
+        """A limit by an instrument that nobody offers bounds nothing; what the session began with may stay."""
+        kept = (*self._desk.limits.position_units_max, *self._desk.limits.spread_pips_max)
+        try:
+            check_keys(limits, (*self._desk.offered, *(name for name in kept if name != ANY)))
+        except ConfigError as error:
+            raise Refusal(str(error).rstrip(".")) from error
 
     def _refuse_loosening(self, looser: tuple[str, ...], confirmation: str) -> None:
         """What makes a limit less strict wants to be typed, and waits for the next day once one was lost on purpose."""

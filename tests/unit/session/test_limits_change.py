@@ -377,3 +377,20 @@ def test_question_that_makes_no_sense_is_refused(rig: Rig, changed: dict[str, An
     rig.command(TryOrder(**{"command_id": "t", "instrument": "EUR_USD", "direction": 1, **changed}))
     assert not rig.session.desk.verdicts[-1].accepted
     assert rig.session.desk.preview is None
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [("position_units_max", "EUR_USB", Decimal(1)), ("trading_windows", "EUR_USB", "Mon 00:00-01:00 UTC"),
+     ("currency_pct_max", "USB", Decimal(1))],
+)  # fmt: skip
+def test_a_limit_by_what_nobody_offers_is_refused_while_running_too(
+    name: str, key: str, value: Any, tmp_path: Path
+) -> None:
+    rig = make_rig(tmp_path, [quiet()], {})
+    before = rig.session.desk.limits
+    accepted, told = ask(rig, limits(**{name: {**getattr(LIMITS, name), key: value}}), LOOSEN)
+    assert not accepted and told.startswith(f"Limit {name}[{key}] names ")
+    assert rig.session.desk.limits is before and on_record(rig) == []
+    assert ask(rig, limits(**{name: {**getattr(LIMITS, name), "EUR_USD" if "EUR" in key else "EUR": value}}), LOOSEN)[0]
+    rig.close()
