@@ -64,7 +64,7 @@ def test_limits_are_tightened_kept_and_not_loosened_by_a_click(browser: Browser,
     question = page.get_by_role("dialog")
     expect(question.get_by_text("Less strict from then on")).to_be_visible(timeout=SLOW_MS)
     question.get_by_role("button", name="Loosen limits").click()
-    expect(main.get_by_text(f"type {LOOSEN} to confirm that")).to_be_visible(timeout=SLOW_MS)
+    expect(main.get_by_text(f"type {LOOSEN} to confirm that").first).to_be_visible(timeout=SLOW_MS)
     expect(main.get_by_text("of 30 %,").first).to_be_visible()
     main.get_by_role("button", name="Loosen ...").click()
     typed(page, f"Type {LOOSEN} to confirm", LOOSEN)
