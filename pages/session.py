@@ -10,7 +10,7 @@ from engine.domain.command import SessionConfig, StopSession
 from engine.domain.event import SessionState, TradingState
 from engine.node import TradingNode
 from engine.snapshot import Snapshot
-from pages.parts import account, confirm, frame, preflight, start_form, tables, unlock
+from pages.parts import account, confirm, frame, limit_use, preflight, start_form, tables, unlock
 from pages.parts.formats import escaped
 
 
@@ -41,10 +41,12 @@ def _live(node: TradingNode) -> None:
     if snapshot.active and snapshot.limits is not None:
         st.markdown("##### Limits in force")
         st.caption("The page Risk changes them, and says what each of them means.")
+        rows = tables.limits(snapshot.limits, snapshot.usage)
+        measured = ["Used now", "Left"]
+        rows[measured] = rows[measured].map(limit_use.grouped)
         st.dataframe(
-            tables.limits(snapshot.limits, snapshot.usage), hide_index=True, height=360, key="session.limits",
-            alt="Every limit with what is used and left of it",
-        )  # fmt: skip
+            rows, hide_index=True, height=360, key="session.limits", alt="Every limit with what is used and left of it"
+        )
 
 
 def _state_line(snapshot: Snapshot) -> None:
