@@ -46,7 +46,9 @@ class Conduct:
         self._answers: dict[str, deque[bool]] = {}
         self._expected: dict[str, Decimal] = {}
         self._slips: dict[str, deque[Decimal]] = {}
+        self._slippage: dict[str, Decimal] = {}
         self._held_ns: deque[int] = deque(maxlen=RESULTS_KEPT)
+        self._holding_ns = NIGHT_UNKNOWN_NS
 
     def ordered(self, intent: OrderIntent, ts_ns: int, expected: Decimal | None = None) -> None:
         """Note an order that leaves; expected is the price that the quote promised it, where one is known."""
@@ -68,6 +70,7 @@ class Conduct:
         if expected is not None:
             slips = self._slips.setdefault(fill.instrument, deque(maxlen=RESULTS_KEPT))
             slips.append(fill.price - expected if fill.units > 0 else expected - fill.price)
+            self._slippage[fill.instrument] = median(slips)  # asked for by every order, and changed by a fill alone
 
     def _closed(self, fill: Fill, part: TradeClosed, trade: Trade | None) -> None:
         result_home = part.realized_pl_home + part.financing_home
@@ -75,6 +78,7 @@ class Conduct:
             # what its earlier parts brought and its nights cost is of the same trade
             result_home += trade.realized_pl_home + trade.financing_home
             self._held_ns.append(fill.ts_ns - trade.opened_ns)
+            self._holding_ns = int(median(self._held_ns))
         if result_home < 0:
             self.losses_in_row += 1
             self._lost_ns[fill.instrument] = fill.ts_ns
@@ -120,13 +124,12 @@ class Conduct:
 
     def slippage(self, instrument: str) -> Decimal:
         """Median of what entries were filled worse than their quote, in quote currency; 0 while none was filled."""
-        slips = self._slips.get(instrument)
-        return median(slips) if slips else ZERO
+        return self._slippage.get(instrument, ZERO)
 
     @property
     def holding_ns(self) -> int:
         """Median time for which closed trades were held; a day while none was closed."""
-        return int(median(self._held_ns)) if self._held_ns else NIGHT_UNKNOWN_NS
+        return self._holding_ns
 
     def decided(self, intent: OrderIntent) -> None:
         """Note the bar and side of an entry that is about to be made."""

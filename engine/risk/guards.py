@@ -4,8 +4,8 @@ I must not judge; rules compare.
 My tests are in tests/unit/risk/test_guards.py.
 """
 
+from bisect import bisect_left, insort
 from collections import deque
-from statistics import median
 
 import msgspec
 
@@ -30,13 +30,18 @@ NOTHING_KNOWN = Usual(spread=None, true_range=None, last_mid=None, bars=0)
 
 
 class GuardWindow:
-    """Spreads at the close and true ranges of the newest bars of one instrument, middle prices."""
+    """Spreads at the close and true ranges of the newest bars of one instrument, middle prices.
 
-    __slots__ = ("_close", "_ranges", "_spreads", "_usual")
+    Each is kept in the order of time and in that of size, so that a median costs no sorting.
+    """
+
+    __slots__ = ("_close", "_ranges", "_sorted_ranges", "_sorted_spreads", "_spreads", "_usual")
 
     def __init__(self, length: int) -> None:
         self._spreads: deque[float] = deque(maxlen=length)
         self._ranges: deque[float] = deque(maxlen=length)
+        self._sorted_spreads: list[float] = []
+        self._sorted_ranges: list[float] = []
         self._close: float | None = None
         self._usual: Usual | None = NOTHING_KNOWN
 
@@ -46,8 +51,8 @@ class GuardWindow:
         high = (float(bar.bid_high) + float(bar.ask_high)) / 2
         low = (float(bar.bid_low) + float(bar.ask_low)) / 2
         before = self._close
-        self._spreads.append(ask - bid)
-        self._ranges.append(high - low if before is None else max(high, before) - min(low, before))
+        _take(self._spreads, self._sorted_spreads, ask - bid)
+        _take(self._ranges, self._sorted_ranges, high - low if before is None else max(high, before) - min(low, before))
         self._close = (bid + ask) / 2
         self._usual = None
 
@@ -56,9 +61,23 @@ class GuardWindow:
         if self._usual is None:
             is_known = len(self._spreads) >= BARS_NEEDED
             self._usual = Usual(
-                spread=median(self._spreads) if is_known else None,
-                true_range=median(self._ranges) if is_known else None,
+                spread=_middle(self._sorted_spreads) if is_known else None,
+                true_range=_middle(self._sorted_ranges) if is_known else None,
                 last_mid=self._close,
                 bars=len(self._spreads),
             )
         return self._usual
+
+
+def _take(newest: deque[float], ordered: list[float], value: float) -> None:
+    """Add a value, and let the oldest go when there are enough."""
+    if len(newest) == newest.maxlen:
+        del ordered[bisect_left(ordered, newest[0])]
+    newest.append(value)
+    insort(ordered, value)
+
+
+def _middle(ordered: list[float]) -> float:
+    """The median of values in order."""
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2

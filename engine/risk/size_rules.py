@@ -9,7 +9,7 @@ from decimal import Decimal
 from engine.domain.decision import Gate
 from engine.domain.order import OrderIntent
 from engine.risk.exposure import NOTHING, Range, plus, worst
-from engine.risk.rule_view import RiskView
+from engine.risk.rule_view import RiskView, money
 
 
 class RiskPerTradeRule:
@@ -20,8 +20,8 @@ class RiskPerTradeRule:
     def check(self, intent: OrderIntent, view: RiskView) -> Gate:
         cap = view.equity_home * view.limits.risk_per_trade_pct / 100
         passed = 0 < view.risk_home <= cap
-        limit = f"{cap:.2f} ({view.limits.risk_per_trade_pct} % of equity)"
-        return Gate(name=self.name, value=f"{view.risk_home:.2f}", limit=limit, passed=passed)
+        limit = f"{money(cap)} ({view.limits.risk_per_trade_pct} % of equity)"
+        return Gate(name=self.name, value=money(view.risk_home), limit=limit, passed=passed)
 
 
 class PositionUnitsRule:
@@ -110,5 +110,5 @@ class PositionsRule:
 
 def _share(name: str, amount_home: Decimal, share_pct: Decimal, view: RiskView, of: str = "") -> Gate:
     cap = view.equity_home * share_pct / 100
-    limit = f"{cap:.2f} ({share_pct} % of equity)"
-    return Gate(name=name, value=f"{of}{amount_home:.2f}", limit=limit, passed=amount_home <= cap)
+    limit = f"{money(cap)} ({share_pct} % of equity)"
+    return Gate(name=name, value=f"{of}{money(amount_home)}", limit=limit, passed=amount_home <= cap)
