@@ -1,4 +1,4 @@
-"""I am the rules benchmark: what judging one intended entry by every rule costs, the collecting of its view included.
+"""I am the rules benchmark: what judging one intended entry by every rule costs, without and with collecting its view.
 I may import the engine.
 I must not count sizing, the model or the journal.
 My tests are in the reading of the table.
@@ -36,15 +36,19 @@ def measure() -> list[Figure]:
     for size in SIZES:
         instruments = {name: replace(CATALOGUE["EUR_USD"], name=name) for name in steps.names(size)}
         source = RecordedBars([steps.series(bars, name, 7 * at) for at, name in enumerate(instruments)], 31)
-        taken = _judged(source, instruments)
-        label = f"{len(DEFAULT_RULES)} rules on one order, {size} instruments"
-        figures.append(Figure(name=f"{label}, p50", unit="us", samples=[percentile(taken, 0.5)]))
-        figures.append(Figure(name=f"{label}, p99", unit="us", samples=[percentile(taken, 0.99)], aim="<= 100"))
+        pairs = _judged(source, instruments)
+        for what, taken, aim in (
+            (f"{len(DEFAULT_RULES)} rules", [rules for _, rules in pairs], "<= 100"),
+            ("view and rules", [view + rules for view, rules in pairs], ""),
+        ):
+            label = f"{what} on one order, {size} instruments"
+            figures.append(Figure(name=f"{label}, p50", unit="us", samples=[percentile(taken, 0.5)]))
+            figures.append(Figure(name=f"{label}, p99", unit="us", samples=[percentile(taken, 0.99)], aim=aim))
     return figures
 
 
-def _judged(source: RecordedBars, instruments: dict) -> list[float]:
-    taken: list[float] = []
+def _judged(source: RecordedBars, instruments: dict) -> list[tuple[float, float]]:
+    taken: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         store = open_journal(Path(folder) / "rules.sqlite", wall_ns=time.monotonic_ns)
         session, clock = steps.made_session(source, instruments, store, Path(folder))
@@ -58,7 +62,8 @@ def _judged(source: RecordedBars, instruments: dict) -> list[float]:
     return taken
 
 
-def _judge(session: TradingSession, name: str) -> float:
+def _judge(session: TradingSession, name: str) -> tuple[float, float]:
+    """Microseconds of collecting what the rules look at, and of the rules."""
     desk = session.desk
     quote = desk.quotes[name]
     intent = OrderIntent(
@@ -72,5 +77,7 @@ def _judge(session: TradingSession, name: str) -> float:
         take_profit=quote.ask + Decimal("0.0030"),
     )
     begun = time.thread_time_ns()
-    assess(intent, risk_view(desk, intent, Decimal(10)))
-    return (time.thread_time_ns() - begun) / 1_000
+    view = risk_view(desk, intent, Decimal(10))
+    collected = time.thread_time_ns()
+    assess(intent, view)
+    return (collected - begun) / 1_000, (time.thread_time_ns() - collected) / 1_000

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 import msgspec
+import msgspec.structs
 
 from engine.domain.decision import Gate
 from engine.domain.event import TradingState
@@ -57,11 +58,11 @@ class RiskView(msgspec.Struct, frozen=True, kw_only=True):
     last_loss_ns: int | None = None
     locked: str = ""
     is_repeated: bool = False
+    unit_home: Decimal = ZERO
 
-    @property
-    def unit_home(self) -> Decimal:
-        """Value of one unit at the middle price, in home currency."""
-        return self.quote.mid * self.quote.home_rate
+    def __post_init__(self) -> None:
+        """Work the value of one unit at the middle price out once, in home currency: many rules ask for it."""
+        msgspec.structs.force_setattr(self, "unit_home", self.quote.mid * self.quote.home_rate)
 
     def size_after(self, intent: OrderIntent) -> Decimal:
         """Units after the order at worst, unsigned: every unfinished order counts against us."""

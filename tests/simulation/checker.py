@@ -36,6 +36,7 @@ from engine.domain.event import (
     ProtectionSent,
     Reconciled,
     SessionStarted,
+    SessionStopped,
     TradeClaimed,
     TradeCloseSent,
     WarmedUp,
@@ -336,6 +337,10 @@ class Checker:
     def _warmed(self, event: WarmedUp) -> None:
         self.warm = True
 
+    def _stopped(self, event: SessionStopped) -> None:
+        """The run has ended, as it had to if another Keel was met; the process may die right behind this record."""
+        self.owed_end = ""
+
     def _day_began(self, event: DayBegan) -> None:
         self.anchors["daily_loss"] = event.equity_home
 
@@ -386,6 +391,7 @@ _HANDLERS: dict[type, Callable[[Checker, Any], None]] = {
     WarmedUp: Checker._warmed,
     Interrupted: Checker._interrupted,
     DayBegan: Checker._day_began,
+    SessionStopped: Checker._stopped,
     TradeClaimed: Checker._claimed,
     LimitsChanged: Checker._limited,
     NewsSet: Checker._told_news,
