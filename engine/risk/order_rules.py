@@ -76,7 +76,7 @@ class CoolDownRule:
     name = "cool_down"
 
     def check(self, intent: OrderIntent, view: RiskView) -> Gate:
-        return _pause(self.name, view.last_loss_ns, Decimal(view.limits.cooldown_s), "no loss yet", view)
+        return _pause(self.name, view.last_loss_ns, view.limits.cooldown_s, "no loss yet", view)
 
 
 class OrderRateRule:
@@ -120,16 +120,18 @@ class UnresolvedRule:
 
     def check(self, intent: OrderIntent, view: RiskView) -> Gate:
         held = view.reserved_units
-        return Gate(name=self.name, value=f"{held} units", limit="0 units", passed=held == 0)
+        return Gate(name=self.name, value=f"{held!s} units", limit="0 units", passed=held == 0)
 
 
 def _hours(name: str, answer: Answer) -> Gate:
     return Gate(name=name, value=answer.value, limit=answer.limit, passed=answer.passed)
 
 
-def _pause(name: str, since_ns: int | None, least_s: Decimal, nothing: str, view: RiskView) -> Gate:
+def _pause(name: str, since_ns: int | None, least_s: Decimal | int, nothing: str, view: RiskView) -> Gate:
+    limit = f"{least_s!s} s"
     if since_ns is None:
-        return Gate(name=name, value=nothing, limit=f"{least_s} s", passed=True)
-    past = Decimal(view.now_ns - since_ns) / NS_PER_S
+        return Gate(name=name, value=nothing, limit=limit, passed=True)
+    past_ns = view.now_ns - since_ns
     # a pause that is off holds nobody, though the broker's clock may be a little ahead of ours
-    return Gate(name=name, value=f"{past:.1f} s", limit=f"{least_s} s", passed=not least_s or past >= least_s)
+    passed = not least_s or past_ns >= least_s * NS_PER_S
+    return Gate(name=name, value=f"{past_ns / NS_PER_S:.1f} s", limit=limit, passed=passed)

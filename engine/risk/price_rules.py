@@ -9,7 +9,7 @@ from decimal import Decimal
 from engine.domain.decision import Gate
 from engine.domain.order import OrderIntent
 from engine.risk.guards import BARS_NEEDED
-from engine.risk.rule_view import RiskView
+from engine.risk.rule_view import RiskView, two_decimals
 
 FUTURE_S_MAX = 2.0
 
@@ -22,7 +22,7 @@ class QuoteRule:
     def check(self, intent: OrderIntent, view: RiskView) -> Gate:
         quote = view.quote
         sane = quote.bid.is_finite() and quote.ask.is_finite() and 0 < quote.bid <= quote.ask
-        value = f"{quote.bid}/{quote.ask}" + ("" if quote.tradeable else " not tradeable")
+        value = f"{quote.bid!s}/{quote.ask!s}" + ("" if quote.tradeable else " not tradeable")
         return Gate(name=self.name, value=value, limit="0 < bid <= ask, tradeable", passed=sane and quote.tradeable)
 
 
@@ -32,9 +32,9 @@ class QuoteAgeRule:
     name = "quote_age"
 
     def check(self, intent: OrderIntent, view: RiskView) -> Gate:
-        age_s = view.quote.age_s(view.now_ns)
-        passed = -FUTURE_S_MAX <= age_s <= view.limits.quote_age_s_max
-        return Gate(name=self.name, value=f"{age_s:.3f} s", limit=f"{view.limits.quote_age_s_max} s", passed=passed)
+        age_s, most_s = view.quote.age_s(view.now_ns), view.limits.quote_age_s_max
+        passed = -FUTURE_S_MAX <= age_s <= float(most_s)
+        return Gate(name=self.name, value=f"{age_s:.3f} s", limit=f"{most_s!s} s", passed=passed)
 
 
 class SpreadRule:
@@ -43,9 +43,9 @@ class SpreadRule:
     name = "spread"
 
     def check(self, intent: OrderIntent, view: RiskView) -> Gate:
-        pips = view.instrument.pips(view.quote.spread)
+        pips = view.instrument.pips(view.spread)
         cap = view.limits.spread_cap(view.instrument.name)
-        return Gate(name=self.name, value=_pips(pips), limit=f"{cap} pips", passed=pips <= cap)
+        return Gate(name=self.name, value=_pips(pips), limit=f"{cap!s} pips", passed=pips <= cap)
 
 
 class SpreadRatioRule:
@@ -54,9 +54,7 @@ class SpreadRatioRule:
     name = "spread_ratio"
 
     def check(self, intent: OrderIntent, view: RiskView) -> Gate:
-        return _against_median(
-            self.name, float(view.quote.spread), view.usual.spread, view.limits.spread_ratio_max, view
-        )
+        return _against_median(self.name, float(view.spread), view.usual.spread, view.limits.spread_ratio_max, view)
 
 
 class VolatilityRule:
@@ -75,15 +73,15 @@ class PriceCollarRule:
 
     def check(self, intent: OrderIntent, view: RiskView) -> Gate:
         most = view.limits.price_collar_atr_max
-        limit = f"{most} x ATR"
+        limit = f"{most!s} x ATR"
         last = view.usual.last_mid
         if last is None:
             return Gate(name=self.name, value="no bar has closed", limit=limit, passed=False)
-        away = abs(float(view.quote.mid) - last)
+        away = abs(float(view.mid) - last)
         if view.atr <= 0:
             return Gate(name=self.name, value=f"{away:g} away, ATR 0", limit=limit, passed=away == 0)
         ratio = away / view.atr
-        return Gate(name=self.name, value=f"{ratio:.2f} x ATR", limit=limit, passed=ratio <= most)
+        return Gate(name=self.name, value=f"{ratio:.2f} x ATR", limit=limit, passed=ratio <= float(most))
 
 
 class StopRule:
@@ -92,8 +90,7 @@ class StopRule:
     name = "stop_loss"
 
     def check(self, intent: OrderIntent, view: RiskView) -> Gate:
-        quote, stop = view.quote, intent.stop_loss
-        spread = quote.spread
+        quote, stop, spread = view.quote, intent.stop_loss, view.spread
         limit = f"beyond the spread of {_pips(view.instrument.pips(spread))}"
         if stop is None:
             return Gate(name=self.name, value="none", limit=limit, passed=False)
@@ -111,10 +108,10 @@ class PriceBoundRule:
         if most == 0:
             return Gate(name=self.name, value="none", limit="off", passed=True)
         if intent.price_bound is None:
-            return Gate(name=self.name, value="none", limit=f"{most} pips", passed=False)
+            return Gate(name=self.name, value="none", limit=f"{most!s} pips", passed=False)
         worse = intent.price_bound - view.quote.ask if intent.units > 0 else view.quote.bid - intent.price_bound
         pips = view.instrument.pips(worse)
-        return Gate(name=self.name, value=_pips(pips), limit=f"{most} pips", passed=pips <= most)
+        return Gate(name=self.name, value=_pips(pips), limit=f"{most!s} pips", passed=pips <= most)
 
 
 class EdgeRule:
@@ -128,7 +125,7 @@ class EdgeRule:
 
     def check(self, intent: OrderIntent, view: RiskView) -> Gate:
         least = view.limits.edge_pips_min
-        limit = f"at least {least} pips"
+        limit = f"at least {least!s} pips"
         if intent.stop_loss is None:
             return Gate(name=self.name, value="no stop to reckon with", limit=limit, passed=False)
         quote = view.quote
@@ -136,21 +133,24 @@ class EdgeRule:
         loss = abs(entry - intent.stop_loss)
         gain = loss if intent.take_profit is None else abs(intent.take_profit - entry)
         p = Decimal(repr(view.confidence))
-        expected = p * gain - (1 - p) * loss - quote.spread - view.slippage - view.financing
+        expected = p * gain - (1 - p) * loss - view.spread - view.slippage - view.financing
         pips = view.instrument.pips(expected)
-        return Gate(name=self.name, value=f"{pips:.2f} pips", limit=limit, passed=pips >= least)
+        return Gate(name=self.name, value=f"{two_decimals(pips)} pips", limit=limit, passed=pips >= least)
 
 
 def _against_median(name: str, now: float, median: float | None, most: Decimal, view: RiskView) -> Gate:
     """Compare with what is usual; with too few bars to tell there is nothing to compare with, and other rules judge."""
-    limit = f"{most} x median"
+    limit = f"{most!s} x median"
     if median is None:
         return Gate(name=name, value=f"{view.usual.bars} of {BARS_NEEDED} bars known", limit=limit, passed=True)
     if median <= 0:
         return Gate(name=name, value=f"{now:g}, median 0", limit=limit, passed=now <= 0)
     ratio = now / median
-    return Gate(name=name, value=f"{ratio:.2f} x median", limit=limit, passed=ratio <= most)
+    return Gate(name=name, value=f"{ratio:.2f} x median", limit=limit, passed=ratio <= float(most))
 
 
 def _pips(pips: Decimal) -> str:
-    return f"{pips.normalize():f} pips"
+    text = str(pips)  # three times as fast as a format, which only very round or very small numbers need
+    if "E" in text:
+        return f"{pips.normalize():f} pips"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} pips"

@@ -58,11 +58,22 @@ class RiskView(msgspec.Struct, frozen=True, kw_only=True):
     last_loss_ns: int | None = None
     locked: str = ""
     is_repeated: bool = False
+    mid: Decimal = ZERO
+    spread: Decimal = ZERO
     unit_home: Decimal = ZERO
+    percent_home: Decimal = ZERO
 
     def __post_init__(self) -> None:
-        """Work the value of one unit at the middle price out once, in home currency: many rules ask for it."""
-        msgspec.structs.force_setattr(self, "unit_home", self.quote.mid * self.quote.home_rate)
+        """Work out once what many rules ask for.
+
+        That is the middle price and the spread in quote currency, the value of one unit at the middle price and a
+        percent of equity in home currency.
+        """
+        mid = self.quote.mid
+        msgspec.structs.force_setattr(self, "mid", mid)
+        msgspec.structs.force_setattr(self, "spread", self.quote.spread)
+        msgspec.structs.force_setattr(self, "unit_home", mid * self.quote.home_rate)
+        msgspec.structs.force_setattr(self, "percent_home", self.equity_home / 100)
 
     def size_after(self, intent: OrderIntent) -> Decimal:
         """Units after the order at worst, unsigned: every unfinished order counts against us."""
@@ -71,12 +82,15 @@ class RiskView(msgspec.Struct, frozen=True, kw_only=True):
     def value_after(self, intent: OrderIntent) -> Range:
         """Lowest and highest value of the instrument after the order, in home currency."""
         held = self.position_units + intent.units
+        if not self.reserved_units:
+            value = held * self.unit_home
+            return value, value
         return (held - self.reserved_units) * self.unit_home, (held + self.reserved_units) * self.unit_home
 
 
-def money(amount_home: Decimal) -> str:
-    """Write an amount with two decimals; three times as fast as a format, and rules write many."""
-    return str(amount_home.quantize(CENT))
+def two_decimals(amount: Decimal) -> str:
+    """Write an amount or pips with two decimals; faster than a format, and rules write many."""
+    return str(amount.quantize(CENT))
 
 
 class Rule(Protocol):

@@ -9,7 +9,7 @@ from decimal import Decimal
 from engine.domain.decision import Gate
 from engine.domain.order import OrderIntent
 from engine.risk.exposure import NOTHING, Range, plus, worst
-from engine.risk.rule_view import RiskView, money
+from engine.risk.rule_view import RiskView, two_decimals
 
 
 class RiskPerTradeRule:
@@ -18,10 +18,10 @@ class RiskPerTradeRule:
     name = "risk_per_trade"
 
     def check(self, intent: OrderIntent, view: RiskView) -> Gate:
-        cap = view.equity_home * view.limits.risk_per_trade_pct / 100
+        cap = view.percent_home * view.limits.risk_per_trade_pct
         passed = 0 < view.risk_home <= cap
-        limit = f"{money(cap)} ({view.limits.risk_per_trade_pct} % of equity)"
-        return Gate(name=self.name, value=money(view.risk_home), limit=limit, passed=passed)
+        limit = f"{two_decimals(cap)} ({view.limits.risk_per_trade_pct!s} % of equity)"
+        return Gate(name=self.name, value=two_decimals(view.risk_home), limit=limit, passed=passed)
 
 
 class PositionUnitsRule:
@@ -32,7 +32,7 @@ class PositionUnitsRule:
     def check(self, intent: OrderIntent, view: RiskView) -> Gate:
         after = view.size_after(intent)
         cap = view.limits.units_cap(view.instrument.name)
-        return Gate(name=self.name, value=f"{after} units", limit=f"{cap} units", passed=after <= cap)
+        return Gate(name=self.name, value=f"{after!s} units", limit=f"{cap!s} units", passed=after <= cap)
 
 
 class PositionValueRule:
@@ -94,7 +94,8 @@ class CurrencyLegRule:
         return _share(self.name, after, cap_pct, view, of=f"{currency} ")
 
     def _after(self, currency: str, own: Range, view: RiskView) -> Decimal:
-        return worst(plus(view.others.legs_home.get(currency, NOTHING), own))
+        low, high = view.others.legs_home.get(currency, NOTHING)
+        return max(abs(low + own[0]), abs(high + own[1]))
 
 
 class PositionsRule:
@@ -109,6 +110,6 @@ class PositionsRule:
 
 
 def _share(name: str, amount_home: Decimal, share_pct: Decimal, view: RiskView, of: str = "") -> Gate:
-    cap = view.equity_home * share_pct / 100
-    limit = f"{money(cap)} ({share_pct} % of equity)"
-    return Gate(name=name, value=f"{of}{money(amount_home)}", limit=limit, passed=amount_home <= cap)
+    cap = view.percent_home * share_pct
+    limit = f"{two_decimals(cap)} ({share_pct!s} % of equity)"
+    return Gate(name=name, value=f"{of}{two_decimals(amount_home)}", limit=limit, passed=amount_home <= cap)

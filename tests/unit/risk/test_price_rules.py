@@ -57,6 +57,21 @@ def test_spread_up_to_its_cap(ask: str, passed: bool) -> None:
     assert found.limit == "2 pips"
 
 
+@pytest.mark.parametrize(
+    ("bid", "ask", "text"),
+    [
+        ("1.10000", "1.10015", "1.5 pips"),
+        ("1.1000", "1.1015", "15 pips"),
+        ("1.10000", "1.10000", "0 pips"),
+        ("1", "1", "0 pips"),
+        ("1", "1.1", "1000 pips"),
+        ("1.00000000000", "1.00000000001", "0.0000001 pips"),
+    ],
+)
+def test_pips_are_written_without_zeros_and_exponents(bid: str, ask: str, text: str) -> None:
+    assert gate("spread", quote=quote(bid, ask)).value == text
+
+
 def test_spread_cap_is_the_instruments_own() -> None:
     caps = {ANY: Decimal(2), "USD_JPY": Decimal(5)}
     wide = quote("150.000", "150.040", "USD_JPY")
