@@ -6,7 +6,7 @@ did and what the session made of it.
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -281,3 +281,6 @@ class World:
             return connection.execute(sql, values).fetchall()
         finally:
             connection.close()
+
+
+Make = Callable[..., World]

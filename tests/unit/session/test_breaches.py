@@ -1,9 +1,7 @@
 """Every rule and every breaker, through the whole session: breached once, denied, told of once, and over afterwards."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,27 +10,13 @@ from engine.domain.order import OrderIntent, OrderReason
 from engine.risk.breakers import DEFAULT_BREAKERS
 from engine.risk.rules import DEFAULT_RULES
 from engine.session.days import NEW_DAY
-from tests.unit.session.breach import World, at
+from tests.unit.session.breach import Make, World, at
 from tests.unit.session.breach_cases import BARS, BOTH, BREAKERS, RULES
 from tests.unit.session.rig import PIP
 
-Make = Callable[..., World]
 LATCH = "repeated_entries EUR_USD"
 DAY_NS = at("2025-01-06T22:00:00")
 MINUTE_NS = 60 * 10**9
-
-
-@pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    worlds: list[World] = []
-
-    def made(**wanted: Any) -> World:
-        worlds.append(World(tmp_path, monkeypatch, **wanted))
-        return worlds[-1]
-
-    yield made
-    for world in worlds:
-        world.end()
 
 
 def denied(

@@ -1,9 +1,6 @@
 """How much of each limit is used, worked out by hand from what was traded."""
 
-from collections.abc import Callable, Iterator
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,27 +9,13 @@ from engine.domain.limits import limit_fields, ranged_fields
 from engine.domain.schedule import NewsEvent
 from engine.session.usage import usage
 from engine.snapshot import LimitUse
-from tests.unit.session.breach import PRICES, World, at
+from tests.unit.session.breach import PRICES, Make, World, at
 from tests.unit.session.breach_cases import BOTH
 from tests.unit.session.faulty import LOST_ORDER, NOT_SENT
 from tests.unit.session.rig import PIP
 
-Make = Callable[..., World]
 ENTRY = "looked at when an entry is sized"
 ZERO_IS_OFF = [item.name for item in ranged_fields() if item.metadata["zero_is_off"]]
-
-
-@pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    worlds: list[World] = []
-
-    def made(**wanted: Any) -> World:
-        worlds.append(World(tmp_path, monkeypatch, **wanted))
-        return worlds[-1]
-
-    yield made
-    for world in worlds:
-        world.end()
 
 
 def rows(world: World) -> dict[str, LimitUse]:
