@@ -34,6 +34,7 @@ from engine.session.dispatch import Dispatcher, record_trip
 from engine.session.peak import PeakKeeper
 from engine.session.protection import Guardian
 from engine.session.shadows import Shadows
+from engine.session.surroundings import exposed
 from engine.session.timekeeping import Timekeeper
 from engine.session.view import take_snapshot
 from engine.session.warmup import WarmUp
@@ -235,8 +236,8 @@ class TradingSession:
             self._watch()
 
     def _watch_what_is_held(self) -> None:
-        """Follow prices of what is held and not traded, else nobody knows what it is worth."""
-        for name in self._desk.ledger.held:
+        """Follow prices of what is held, or may be, and not traded, else nobody knows what it is worth."""
+        for name in exposed(self._desk):
             if name not in self._watched and name in self._desk.offered:
                 self._watched |= {name}
                 self._market_data.watch(name)

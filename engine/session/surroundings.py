@@ -20,7 +20,7 @@ _DAY_NS, _DAYS_PER_YEAR = 86_400 * NS_PER_S, 365
 def risk_view(desk: Desk, intent: OrderIntent, risk_home: Decimal, confidence: float = 1.0) -> RiskView:
     """Collect what rules look at for one intent."""
     name, conduct, limits = intent.instrument, desk.conduct, desk.limits
-    others = {*desk.ledger.held, *(order.intent.instrument for order in desk.orders.open_orders)} - {name}
+    others = exposed(desk) - {name}
     last, window = conduct.last_entry(name), desk.windows[name]
     return RiskView(
         now_ns=desk.now_ns,
@@ -32,6 +32,7 @@ def risk_view(desk: Desk, intent: OrderIntent, risk_home: Decimal, confidence: f
         equity_home=desk.equity_home,
         position_units=desk.ledger.units(name),
         reserved_units=desk.orders.reserved_units(name),
+        waiting_units=waiting_units(desk, name),
         others=_exposure_of(desk, others),
         positions_others=len(others),
         last_entry_ns=last.ts_ns if last else None,
@@ -51,13 +52,26 @@ def risk_view(desk: Desk, intent: OrderIntent, risk_home: Decimal, confidence: f
 
 def without_price(desk: Desk) -> tuple[str, ...]:
     """Instruments that are held or have an order under way, and no price: nobody knows what all adds up to."""
-    on_the_way = {order.intent.instrument for order in desk.orders.open_orders}
-    return tuple(sorted({*desk.unpriced, *(name for name in on_the_way if name not in desk.quotes)}))
+    return tuple(sorted(name for name in exposed(desk) if name not in desk.quotes))
 
 
 def exposure(desk: Desk) -> Exposure:
     """What everything held and under way adds up to at worst; nothing while a part of it has no price."""
-    return _exposure_of(desk, {*desk.ledger.held, *(order.intent.instrument for order in desk.orders.open_orders)})
+    return _exposure_of(desk, exposed(desk))
+
+
+def exposed(desk: Desk) -> set[str]:
+    """Instruments that are held, or in which an unfinished order of ours or a waiting one of others may open something.
+
+    A waiting order whose instrument or size the broker does not tell cannot be counted; pages name it.
+    """
+    names = {*desk.ledger.held, *(order.intent.instrument for order in desk.orders.open_orders)}
+    return names.union(order.instrument for order in desk.foreign_orders if order.instrument and order.units)
+
+
+def waiting_units(desk: Desk, name: str) -> Decimal:
+    """Units, unsigned, that waiting orders of others may still add in an instrument, as of the newest comparison."""
+    return sum((abs(units) for units in _waiting(desk, name)), ZERO) if desk.foreign_orders else ZERO
 
 
 def _exposure_of(desk: Desk, names: set[str]) -> Exposure:
@@ -69,9 +83,10 @@ def _exposure_of(desk: Desk, names: set[str]) -> Exposure:
 
 def _stake(desk: Desk, name: str) -> Stake:
     spec, quote, units = desk.offered[name], desk.quotes[name], desk.ledger.units(name)
-    if desk.orders.idle:
+    if desk.orders.idle and not desk.foreign_orders:
         return Stake(instrument=spec, quote=quote, units=units)
     rest = [o.intent.units - o.filled_units for o in desk.orders.open_orders if o.intent.instrument == name]
+    rest += _waiting(desk, name)
     return Stake(
         instrument=spec,
         quote=quote,
@@ -79,6 +94,10 @@ def _stake(desk: Desk, name: str) -> Stake:
         buying=sum((units for units in rest if units > 0), ZERO),
         selling=sum((units for units in rest if units < 0), ZERO),
     )
+
+
+def _waiting(desk: Desk, name: str) -> list[Decimal]:
+    return [order.units for order in desk.foreign_orders if order.instrument == name and order.units]
 
 
 def _financing(desk: Desk, name: str, units: Decimal) -> Decimal:

@@ -17,7 +17,7 @@ from engine.domain.window import average_true_range
 from engine.risk.breakers import DEFAULT_BREAKERS, AccountView
 from engine.risk.exposure import Exposure, worst
 from engine.session.desk import HUNDRED, ZERO, Desk
-from engine.session.surroundings import exposure, without_price
+from engine.session.surroundings import exposed, exposure, waiting_units, without_price
 from engine.snapshot import LimitUse
 
 _BREAKERS = {breaker.name: breaker for breaker in DEFAULT_BREAKERS}
@@ -121,7 +121,7 @@ def _units(scene: _Scene) -> _Found:
     desk = scene.desk
     sizes = [
         _Found(
-            measured=abs(desk.ledger.units(name)) + desk.orders.reserved_units(name),
+            measured=_at_worst(desk, name),
             most=desk.limits.units_cap(name),
             unit="units",
             of=name,
@@ -131,21 +131,25 @@ def _units(scene: _Scene) -> _Found:
     return _nearest(sizes, _Found(words="no instrument"))
 
 
+def _at_worst(desk: Desk, name: str) -> Decimal:
+    """Units of an instrument with every unfinished order counted against us, unsigned."""
+    return abs(desk.ledger.units(name)) + desk.orders.reserved_units(name) + waiting_units(desk, name)
+
+
 def _value(scene: _Scene) -> _Found:
     desk = scene.desk
     values = []
     for name in desk.instruments:
         quote = desk.quotes.get(name)
         if quote is not None:
-            units = abs(desk.ledger.units(name)) + desk.orders.reserved_units(name)
-            values.append(_share(scene, units * quote.mid * quote.home_rate, desk.limits.value_cap_pct(name), name))
+            value = _at_worst(desk, name) * quote.mid * quote.home_rate
+            values.append(_share(scene, value, desk.limits.value_cap_pct(name), name))
     return _nearest(values, _share(scene, ZERO, desk.limits.value_cap_pct(ANY)))
 
 
 def _positions(scene: _Scene) -> _Found:
-    desk = scene.desk
-    names = {*desk.ledger.held, *(order.intent.instrument for order in desk.orders.open_orders)}
-    return _Found(measured=Decimal(len(names)), most=Decimal(desk.limits.positions_max), unit="positions")
+    count, most = len(exposed(scene.desk)), scene.desk.limits.positions_max
+    return _Found(measured=Decimal(count), most=Decimal(most), unit="positions")
 
 
 def _legs(scene: _Scene) -> _Found:

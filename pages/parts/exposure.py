@@ -33,6 +33,12 @@ def draw(snapshot: Snapshot) -> None:
             "from the lowest to the highest that can come of them.",
             icon=":material/hourglass_top:",
         )
+    if waiting := len(snapshot.foreign_orders):
+        st.info(
+            f"{waiting} waiting order(s) at the broker are not Keel's. They are counted as if they were filled, and "
+            "named on Overview.",
+            icon=":material/hourglass_top:",
+        )
     _totals(snapshot)
     _instruments(snapshot)
     _legs(snapshot)

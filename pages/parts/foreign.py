@@ -26,8 +26,9 @@ _EFFECTS = (
 )
 
 _WAITING = (
-    "Keel does not count a waiting order until it is filled; the trade that it opens is then not Keel's. Cancel it in "
-    "OANDA's app, or with `python -m engine flatten`, which also closes everything that is open."
+    "Keel counts a waiting order as if it were filled, in every limit of size: it may be at any moment. The trade that "
+    "it opens is then not Keel's. Cancel it in OANDA's app, or with `python -m engine flatten`, which also closes "
+    "everything that is open."
 )
 
 
@@ -69,7 +70,7 @@ def could_open(snapshot: Snapshot, order: WorkingOrder) -> str:
     """Name what an order would open if it were filled as it is."""
     name = order.instrument
     if name is None or order.units is None:
-        return "something that OANDA does not name"
+        return "something that OANDA does not name, and that cannot be counted"
     price = "" if order.price is None else f" at {formats.price(order.price, positions.price_decimals(snapshot, name))}"
     return f"{formats.units(order.units)} {formats.escaped(name)} {formats.side(order.units)}{price}"
 

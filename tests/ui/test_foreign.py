@@ -10,6 +10,7 @@ from engine.domain.command import Mode, SessionConfig, StartSession, StopSession
 from engine.domain.event import Claim
 from engine.node import TradingNode
 from engine.snapshot import ForeignTrade, Snapshot
+from pages import risk
 from pages.parts import foreign, formats, frame
 from tests.ui.console import PATIENCE_S, opened, order, texts, wait_for
 from tests.ui.oanda import ask, give_code, labels, open_at_the_venue, pick, trade_by_hand, wait_until_running
@@ -186,15 +187,18 @@ def test_orders_that_wait_at_the_broker_are_named_with_what_they_could_open(calm
     assert "**Waiting orders that Keel did not make**" in said
     assert f"**Order {first}** LIMIT could open 1,000 EUR_USD ▲ long at 0.50000" in said
     assert f"**Order {second}** LIMIT could open 500 GBP_USD ▼ short at 2.50000" in said
-    assert "does not count a waiting order until it is filled" in said and "python -m engine flatten" in said
+    assert "counts a waiting order as if it were filled" in said and "python -m engine flatten" in said
     assert "Trades that Keel did not open" not in said
     assert not calm.snapshot.foreign_trades
+    sums = opened("risk").button_group[0].select(risk.EXPOSURE).run()
+    assert "2 waiting order(s) at the broker are not Keel's" in texts(sums)
+    assert ("positions_max", "2 positions") in {(use.name, use.value) for use in calm.snapshot.usage}
 
 
 def test_an_order_of_which_little_is_told_is_named_all_the_same() -> None:
     strange = WorkingOrder(
         order_id="9", kind="NEW", instrument=None, units=None, trade_id=None, price=None, client_order_id=None
     )
-    assert foreign.could_open(Snapshot(), strange) == "something that OANDA does not name"
+    assert foreign.could_open(Snapshot(), strange) == "something that OANDA does not name, and that cannot be counted"
     told = replace(strange, instrument=EUR, units=Decimal(-7))
     assert foreign.could_open(Snapshot(), told) == "7 EUR\\_USD ▼ short"

@@ -1,11 +1,12 @@
 """Whatever happens, no entry leaves that could carry the account over a limit that is in force.
 
 A machine trades four instruments that share currencies, with the real session on the real simulated broker, loses
-orders and answers, fills parts, settles later what was lost, changes limits and ends the process. At the moment at
-which an entry leaves, the worst that can come of it is added up by none of the engine's sums. Limits are changed to
-about what the next entry would come to, so that each of them is the one that matters at times. What the session says
-of an entry that is only asked about is held against the same worst case, gate by gate: there each rule of size has to
-hold by itself, also where another one (`unresolved`) would have kept the entry back.
+orders and answers, fills parts, settles later what was lost, changes limits and ends the process, while a person leaves
+orders waiting at the broker. At the moment at which an entry leaves, the worst that can come of it is added up by none
+of the engine's sums. Limits are changed to about what the next entry would come to, so that each of them is the one
+that matters at times. What the session says of an entry that is only asked about is held against the same worst case,
+gate by gate: there each rule of size has to hold by itself, also where another one (`unresolved`) would have kept the
+entry back.
 """
 
 import dataclasses
@@ -93,6 +94,7 @@ class Exposed(RuleBasedStateMachine):
         self.house: House | None = None
         self.limits = WIDE
         self.lost: list[OrderIntent] = []
+        self.by_hand: dict[str, tuple[str, Decimal]] = {}
         self.number = 0
         self.halve = False
         self.readable: Holdings | None = None  # what is held by the log, while it cannot be read to its end
@@ -178,13 +180,21 @@ class Exposed(RuleBasedStateMachine):
         tightness=st.sampled_from(TIGHTNESS),
         is_alone=st.sampled_from([True, True, False]),
         first=st.sampled_from([*NAMES, None]),
+        is_by_hand=st.sampled_from([False, False, False, True]),
     )
-    def try_limit(self, gate: str, name: str, side: int, tightness: Decimal, is_alone: bool, first: str | None) -> None:
+    def try_limit(
+        self, gate: str, name: str, side: int, tightness: Decimal, is_alone: bool, first: str | None, is_by_hand: bool
+    ) -> None:
         """Set a limit to about what an entry would come to, mostly with all others out of the way; then want it.
 
-        Mostly an order to the same side is lost before, for what is held alone is counted by simpler sums.
+        Mostly an order to the same side is lost before, or left waiting by a person, for what is held alone is counted
+        by simpler sums.
         """
-        if first is not None:
+        self.take_back()
+        if first is not None and is_by_hand:
+            self.change_limits(self.wide)
+            self.leave_an_order(first, side)
+        elif first is not None:
             self.change_limits(self.wide)
             self.house.broker.outcomes[len(self.house.broker.submitted) + 1] = LOST_ORDER
             self.model.wishes = {first: side}
@@ -231,6 +241,20 @@ class Exposed(RuleBasedStateMachine):
     def release(self) -> None:
         for trip in self.house.session.desk.panel.trips:
             self.house.command(AcknowledgeBreaker(command_id=self.next_id(), breaker=trip.breaker, reason="looked"))
+
+    def leave_an_order(self, name: str, side: int) -> None:
+        """Let a person leave an order waiting at the broker, out of reach; Keel knows of it when it compares."""
+        units, price = side * self.usual_units(name), STARTS[name][0] * (Decimal("0.5") if side > 0 else 2)
+        number = self.house.broker.order_by_hand(name, int(units), price)
+        self.by_hand[number] = (name, units)
+        self.end_the_process()
+        self.play(1)
+
+    def take_back(self) -> None:
+        """Let the person cancel what waits; until Keel compares it counts what is not there any more."""
+        for number in self.by_hand:
+            self.house.broker.cancel_by_hand(number)
+        self.by_hand.clear()
 
     @rule()
     def end_the_process(self) -> None:
@@ -318,7 +342,7 @@ class Exposed(RuleBasedStateMachine):
         ]
         return Standing(
             holdings=self.readable or broker.inner.holdings(),
-            rest=unfinished(sent, log),
+            rest=[*unfinished(sent, log), *self.by_hand.values()],
             quotes=broker.inner.quotes,
             instruments=self.house.instruments,
         )

@@ -53,6 +53,11 @@ def unfinished_orders_of_others_are_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 @bug
+def waiting_orders_of_another_hand_are_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Desk, "foreign_orders", property(lambda self: (), lambda self, orders: None))
+
+
+@bug
 def unfinished_orders_are_ignored(patch: pytest.MonkeyPatch) -> None:
     reserved_units_are_none(patch)
     unfinished_orders_of_others_are_ignored(patch)

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from engine.domain.account import Trade
+from engine.domain.account import Trade, WorkingOrder
 from engine.domain.calendar import next_rollover_ns
 from engine.domain.market import NS_PER_S
 from engine.domain.order import OrderIntent, OrderReason, OrderStatus
 from engine.risk.breakers import Trip, lock_name
 from engine.risk.exposure import Exposure
 from engine.session.desk import Desk
-from engine.session.surroundings import exposure, risk_view
+from engine.session.surroundings import exposed, exposure, risk_view, without_price
+from engine.session.usage import usage
 from tests.unit.made import closes, fill, intent, opens
 from tests.unit.session.rig import LIMITS, Rig, bar, make_rig
 
@@ -51,6 +52,37 @@ def test_nothing_is_counted_of_an_empty_desk(desk: Desk) -> None:
     assert (view.last_loss_ns, view.orders_last_minute, view.slippage, view.locked) == (None, 0, 0, "")
     assert (view.risk_home, view.confidence, view.is_repeated, view.now_ns) == (7, 1.0, False, desk.now_ns)
     assert (view.limits, view.quote, view.equity_home) == (LIMITS, desk.quotes["EUR_USD"], 100_000)
+
+
+def waits(units: int | None, name: str | None) -> WorkingOrder:
+    """An order that another hand left at the broker."""
+    return WorkingOrder(
+        order_id="9", kind="LIMIT", instrument=name, units=None if units is None else Decimal(units), trade_id=None,
+        price=START, client_order_id=None,
+    )  # fmt: skip
+
+
+def test_waiting_orders_of_another_hand_are_counted_as_if_they_were_filled(desk: Desk) -> None:
+    desk.foreign_orders = (waits(-300, "GBP_USD"), waits(200, "EUR_USD"), waits(-50, "EUR_USD"))
+    view = risk_view(desk, order(1_000, ASKED), Decimal(7))
+    assert (view.reserved_units, view.waiting_units, view.positions_others) == (0, 250, 1)
+    assert view.size_after(order(1_000, ASKED)) == 1_250
+    assert view.value_after(order(1_000, ASKED)) == (750 * view.unit_home, 1_250 * view.unit_home)
+    assert view.others.gross_home == 300 * view.unit_home
+    assert view.others.net_home == (-300 * view.unit_home, 0)
+    assert exposure(desk).gross_home == 550 * view.unit_home
+    assert {use.name: use.value for use in usage(desk)}["positions_max"] == "2 positions"
+
+
+def test_a_waiting_order_without_a_price_leaves_the_sums_unknown(desk: Desk) -> None:
+    desk.foreign_orders = (waits(-300, "USD_JPY"),)
+    assert without_price(desk) == ("USD_JPY",)
+
+
+def test_a_waiting_order_that_the_broker_does_not_describe_cannot_be_counted(desk: Desk) -> None:
+    desk.foreign_orders = (waits(None, "GBP_USD"), waits(300, None))
+    assert exposed(desk) == set()
+    assert exposure(desk) == Exposure()
 
 
 def test_others_are_counted_at_worst_and_the_own_reservation_apart(desk: Desk) -> None:
