@@ -228,10 +228,10 @@ class TradingSession:
             self._auditor.begin_anew()
 
     def _obey(self, commands: Sequence[Command]) -> None:
-        """Carry commands out; what they did, or which limit they made stricter, is for the breakers too."""
+        """Carry commands out; what one did, or which limit it made stricter, breakers see before the next one."""
         for command in commands:
             self._commands.handle(command)
-        if commands:
+            self._days.mark()
             self._watch()
 
     def _watch_what_is_held(self) -> None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from engine.domain.command import LOOSEN, AcknowledgeBreaker, SetNews, TryOrder, UpdateRiskLimits
+from engine.domain.command import LOOSEN, AcknowledgeBreaker, ClosePosition, SetNews, TryOrder, UpdateRiskLimits
 from engine.domain.decision import Action, Decision, Prediction
 from engine.domain.error import ConfigError
 from engine.domain.limits import ANY, RiskLimits
@@ -184,6 +184,20 @@ def test_looser_limits_that_come_with_the_loss_are_too_late(tmp_path: Path) -> N
     assert rig.session.desk.now_ns == tripped_ns
     assert [trip.breaker for trip in rig.session.desk.panel.trips] == ["daily_loss"]
     assert not rig.session.desk.verdicts[-1].accepted
+    rig.close()
+
+
+def test_looser_limits_behind_the_loss_of_another_command_are_too_late(tmp_path: Path) -> None:
+    """Two commands of one step: what the first has cost is looked at before the second can take its limit away."""
+    rig = make_rig(tmp_path, [quiet()], {8: 1}, limits=limits(loss_streak_max=1))
+    while not rig.session.desk.ledger.held:
+        rig.step()
+    rig.command(
+        ClosePosition(command_id="c", instrument="EUR_USD"),
+        UpdateRiskLimits(command_id="u", limits=limits(loss_streak_max=0), confirmation=LOOSEN),
+    )
+    assert [trip.breaker for trip in rig.session.desk.panel.trips] == ["loss_streak"]
+    assert [verdict.accepted for verdict in rig.session.desk.verdicts] == [True, False]
     rig.close()
 
 
