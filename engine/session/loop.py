@@ -318,6 +318,8 @@ class TradingSession:
             decision, wanted = pass_over(desk, bar)
         else:
             prediction = self._parts.predictor.predict(window)
+            if self._has_moved():  # a slow model: the quote has grown older meanwhile
+                self._look_again()
             decision, wanted = decide(desk, bar, prediction)
             desk.conduct.answered(bar.instrument, is_fault=decision.action is Action.FAULT)
         desk.decisions_made += 1
