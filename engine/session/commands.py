@@ -110,9 +110,8 @@ class CommandDesk:
         self._flatten_due_ns = desk.now_ns + FLATTEN_RETRY_NS
         for instrument in desk.ledger.held:
             # an order of unknown outcome does not keep us: reduce-only orders cannot open the other side
-            if instrument not in desk.offered:  # it takes no order any more, but its trades may still be closed
-                for trade in desk.ledger.trades_of(instrument):
-                    self._guardian.close(trade, "flatten", desk.flattening, through_halt=True)
+            if instrument not in desk.offered:
+                self._close_trades(instrument, "flatten", desk.flattening, through_halt=True)
                 continue
             units = -desk.ledger.units(instrument)
             if not units:
@@ -122,6 +121,13 @@ class CommandDesk:
         desk.mark()
         if not desk.ledger.held and desk.orders.idle:
             desk.flattening = None
+
+    def _close_trades(
+        self, instrument: str, reason: str, command_id: str | None, *, through_halt: bool = False
+    ) -> None:
+        """Close what is held in an instrument that takes no order any more; its trades may still be closed."""
+        for trade in self._desk.ledger.trades_of(instrument):
+            self._guardian.close(trade, reason, command_id, through_halt=through_halt)
 
     def _verdict(self, command: Command, accepted: bool, detail: str) -> None:
         desk, name = self._desk, type(command).__name__
@@ -238,17 +244,20 @@ class CommandDesk:
         units = desk.ledger.units(name)
         if not units:
             raise Refusal(f"there is no open position in {name}")
-        intent = exit_intent(desk, name, -units, OrderReason.CLOSE_COMMAND, desk.now_ns)
         self._refuse_unreconciled()
         if desk.halt_reason:
             raise Refusal(f"halted: {desk.halt_reason}; flatten closes everything even so")
         if desk.orders.reserved_units(name):
             raise Refusal(f"the outcome of another order in {name} is not known yet")
-        self._dispatcher.send(intent, ZERO, command.command_id)
+        if name in desk.offered:
+            intent = exit_intent(desk, name, -units, OrderReason.CLOSE_COMMAND, desk.now_ns)
+            self._dispatcher.send(intent, ZERO, command.command_id)
+        else:
+            self._close_trades(name, "the operator's choice", command.command_id)
         desk.mark()
         if not desk.ledger.units(name):
             return f"{name} closed"
-        last = desk.orders.last
+        last = desk.orders.last if name in desk.offered else None  # else no order was made
         how = f"the order is {last.status}: {last.detail}" if last and last.detail else "its outcome is not known yet"
         return f"{name} is NOT closed; {how}"
 
