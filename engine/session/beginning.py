@@ -69,8 +69,12 @@ class Beginning:
         self._journal = parts.journal
         self._is_kept = False
 
-    def begin(self, equity_home: Decimal) -> bool:
-        """Begin the run; says whether its books outlive it. Raises KeelError when it cannot begin."""
+    def begin(self, open_pl_home: Decimal) -> bool:
+        """Begin the run; says whether its books outlive it. Raises KeelError when it cannot begin.
+
+        What is open was valued by the broker a moment ago; the balance it goes on top of is that of the log, which may
+        have told of money paid in or out since.
+        """
         parts, desk = self._parts, self._desk
         parts.market_data.start(parts.config.instruments, parts.config.granularity)
         opening = parts.broker.opening()
@@ -95,7 +99,7 @@ class Beginning:
         if self._dispatcher.trouble:
             raise RetryLater(self._dispatcher.trouble)
         self._reconcile()
-        self._days.open_books(equity_home)
+        self._days.open_books(desk.ledger.balance_home + open_pl_home)
         return self._is_kept
 
     def _keep(self, curfew: Curfew) -> None:
@@ -116,13 +120,14 @@ class Beginning:
 
         Told again in the new run, from which the next one will take it up. Books that differ are what they are for.
         """
-        desk, day = self._desk, curfew.day
+        desk, day, counted = self._desk, curfew.day, DayStart.parse(curfew.limits.trading_day)
         if day is not None and desk.now_ns < desk.day.next_ns(day.ts_ns):
             desk.day_end_ns = desk.day.next_ns(day.ts_ns)
             desk.day_start_home = desk.loss_anchor_home = day.equity_home
             self._journal.append(DayBegan(ts_ns=desk.now_ns, equity_home=day.equity_home))
         for tripped in curfew.latched:
-            is_over = desk.panel.is_daily(tripped.breaker) and not desk.day_end_ns
+            # of an earlier day, even when books that began this one have let it go without a word
+            is_over = desk.panel.is_daily(tripped.breaker) and desk.now_ns >= counted.next_ns(tripped.ts_ns)
             if tripped.breaker != RECONCILIATION and not is_over:
                 latch_again(desk, tripped)
                 self._journal.append(replace(tripped, ts_ns=desk.now_ns))

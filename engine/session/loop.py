@@ -75,7 +75,7 @@ class TradingSession:
         duration_s = parts.config.duration_s
         self._end_ns = desk.now_ns + duration_s * NS_PER_S if duration_s else None
         beginning = Beginning(parts, desk, self._dispatcher, self._auditor, self._days)
-        self._is_kept = beginning.begin(account.equity_home)
+        self._is_kept = beginning.begin(account.equity_home - account.balance_home)
         self._watch()
         self._dispatcher.lock_repeated()
         parts.journal.commit()

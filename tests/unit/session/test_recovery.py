@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.command import AcknowledgeBreaker
+from engine.domain.account import Account
+from engine.domain.command import AcknowledgeBreaker, ClosePosition
 from engine.domain.error import HaltTrading, RetryLater
 from engine.domain.event import SessionState, TradingState
 from engine.domain.order import OrderStatus
@@ -191,6 +192,28 @@ def test_money_paid_in_or_out_is_no_result_after_a_crash_either(house: House, am
     assert house.session.desk.panel.trips == ()
 
 
+@pytest.mark.parametrize("amount", [50_000, -50_000])
+def test_money_paid_in_or_out_while_a_session_begins_is_no_result(house: House, amount: int) -> None:
+    """It comes behind the broker's word of the equity, and before the log is read."""
+    house.until_sent(2)
+    house.steps(3)
+    lost, before = house.session.desk.day_pl_home, anchors(house)
+    house.session.commit()
+    house.crash()
+    account = house.broker.account
+
+    def asked() -> Account:
+        told = account()
+        house.broker.pay(amount)
+        return told
+
+    house.broker.account = asked  # type: ignore[method-assign]
+    house.begin()
+    assert anchors(house) == tuple(each + amount for each in before)
+    assert house.session.desk.day_pl_home == lost < 0
+    assert house.session.desk.panel.trips == ()
+
+
 def test_books_that_differ_from_the_brokers_refuse_the_start(house: House) -> None:
     house.until_sent(2)
     house.session.commit()
@@ -238,6 +261,27 @@ def test_new_books_release_no_breaker_and_begin_no_day(tmp_path: Path) -> None:
     house.restart(new_books=True)
     assert house.session.desk.panel.trips == ()
     assert house.session.desk.loss_anchor_home == released_at
+    house.close()
+
+
+def test_new_books_bring_no_breaker_back_that_ended_with_its_day(tmp_path: Path) -> None:
+    """Books that began on a new day let it go; the books after them must not find it in the record of the old day."""
+    falling = [bar(index, START - min(max(0, index - 10), 10) * Decimal("0.0005")) for index in range(60)]
+    limits = replace(LIMITS, daily_loss_pct_max=Decimal("0.2"), stop_loss_atr=Decimal(50))
+    house = House(tmp_path, [falling], {8: 1}, limits=limits)
+    house.steps(22)
+    assert [trip.breaker for trip in house.session.desk.panel.trips] == ["daily_loss"]
+    assert house.command(ClosePosition(command_id="c", instrument=EUR))[0]
+    house.session.stop("stopped by the operator")
+    house.clock._now_ns = house.session.desk.no_loosening_until_ns
+    for _ in range(3):
+        house.restart(new_books=True)
+        desk = house.session.desk
+        assert "daily_loss" not in [trip.breaker for trip in desk.panel.trips]
+        assert desk.now_ns >= desk.no_loosening_until_ns
+        house.session.commit()
+    house.limits = replace(limits, positions_max=9)
+    house.restart()
     house.close()
 
 
