@@ -24,7 +24,7 @@ from engine.domain.event import (
     TradeClaimed,
 )
 from engine.domain.limit_changes import Change, changes, check_keys
-from engine.domain.limits import ANY, Effect, RiskLimits, limit_fields
+from engine.domain.limits import Effect, RiskLimits, limit_fields
 from engine.domain.market import NS_PER_S
 from engine.domain.order import OrderReason
 from engine.ports import Journal, KillSwitch
@@ -282,9 +282,8 @@ class CommandDesk:
 
     def _refuse_strange(self, limits: RiskLimits) -> None:
         """A limit by an instrument that nobody offers bounds nothing; what the session began with may stay."""
-        kept = (*self._desk.limits.position_units_max, *self._desk.limits.spread_pips_max)
         try:
-            check_keys(limits, (*self._desk.offered, *(name for name in kept if name != ANY)))
+            check_keys(limits, self._desk.offered, kept=self._desk.limits)
         except ConfigError as error:
             raise Refusal(str(error).rstrip(".")) from error
 
@@ -313,7 +312,7 @@ class CommandDesk:
             raise Refusal(f"{command.instrument} is not traded in this session")
         if command.direction not in (-1, 1) or not 0 <= command.confidence <= 1:
             raise Refusal("an entry is asked about with direction 1 or -1 and a confidence from 0 to 1")
-        if command.units is not None and not 0 < command.units <= desk.instruments[command.instrument].units_max:
+        if command.units is not None and not desk.instruments[command.instrument].takes(command.units):
             raise Refusal(f"{command.units} units cannot be ordered in {command.instrument}")
         found = desk.preview = preview(desk, command)
         failed = ", ".join(gate.name for gate in found.gates if not gate.passed)

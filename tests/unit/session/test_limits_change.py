@@ -385,8 +385,9 @@ def test_preview_of_a_given_size_names_what_stands_in_its_way(rig: Rig) -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{"instrument": "USD_JPY"}, {"direction": 0}, {"direction": 2}, {"confidence": 1.1}, {"units": Decimal(0)}],
-)
+    [{"instrument": "USD_JPY"}, {"direction": 0}, {"direction": 2}, {"confidence": 1.1},
+     *({"units": Decimal(units)} for units in ("0", "0.5", "1000.5", "-1", "1e9", "NaN", "Infinity"))],
+)  # fmt: skip
 def test_question_that_makes_no_sense_is_refused(rig: Rig, changed: dict[str, Any]) -> None:
     rig.command(TryOrder(**{"command_id": "t", "instrument": "EUR_USD", "direction": 1, **changed}))
     assert not rig.session.desk.verdicts[-1].accepted
@@ -407,4 +408,20 @@ def test_a_limit_by_what_nobody_offers_is_refused_while_running_too(
     assert not accepted and told.startswith(f"Limit {name}[{key}] names ")
     assert rig.session.desk.limits is before and on_record(rig) == []
     assert ask(rig, limits(**{name: {**getattr(LIMITS, name), "EUR_USD" if "EUR" in key else "EUR": value}}), LOOSEN)[0]
+    rig.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [("currency_pct_max", "JPY", Decimal(50)), ("position_pct_max", "USD_JPY", Decimal(50)),
+     ("trading_windows", "USD_JPY", "Mon 00:00-01:00 UTC")],
+)  # fmt: skip
+def test_a_limit_by_what_this_account_lacks_keeps_nobody_from_getting_stricter(
+    name: str, key: str, value: Any, tmp_path: Path
+) -> None:
+    """A session may begin with it; then each later set of limits has it too."""
+    given = limits(**{name: {**getattr(LIMITS, name), key: value}})
+    rig = make_rig(tmp_path, [quiet()], {}, limits=given)
+    assert ask(rig, dataclasses.replace(given, positions_max=1))[0]
+    assert rig.session.desk.limits.positions_max == 1
     rig.close()
