@@ -68,6 +68,12 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         """Round a size toward zero, so that rounding never adds risk."""
         return units.quantize(self.units_step, rounding=ROUND_DOWN)
 
+    def takes(self, units: Decimal) -> bool:
+        """Say whether an order may be of this size: from the least to the most, in whole steps."""
+        if not units.is_finite() or not self.units_min <= units <= self.units_max:
+            return False
+        return self.round_units_down(units) == units
+
     def round_price(self, price: Decimal) -> Decimal:
         """Round a price to the nearest representable one."""
         return price.quantize(self.price_step, rounding=ROUND_HALF_EVEN)

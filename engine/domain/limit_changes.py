@@ -118,16 +118,17 @@ def limits_touched(pairs: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_matched(pair)["name"] for pair in pairs))
 
 
-def check_keys(limits: RiskLimits, instruments: Iterable[str]) -> None:
+def check_keys(limits: RiskLimits, instruments: Iterable[str], kept: RiskLimits | None = None) -> None:
     """Raise ConfigError for a limit by an instrument that is none of these, or by a currency of none of them.
 
-    Nobody would notice that it bounds nothing.
+    Nobody would notice that it bounds nothing. What the limits that are kept have such a key for may have it still.
     """
     known = frozenset(instruments)
     currencies = frozenset(currency for name in known for currency in name.split("_"))
     for item in limit_fields():
         kind = item.metadata["keys"]
         allowed = known if kind == "instrument" else currencies
+        allowed |= frozenset(getattr(kept, item.name)) if kept is not None and kind else frozenset()
         strange = [key for key in getattr(limits, item.name) if key != ANY and key not in allowed] if kind else []
         if strange:
             raise ConfigError(f"Limit {item.name}[{strange[0]}] names {kind} {strange[0]}, which is unknown.")

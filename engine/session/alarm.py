@@ -11,7 +11,7 @@ from engine.domain.decision import Decision
 from engine.domain.event import AlertRaised, SessionState, TradingState
 from engine.domain.market import NS_PER_S
 from engine.ports import Alerter, Journal
-from engine.risk.breakers import LOCK
+from engine.risk.breakers import LOCK, Trip
 from engine.session.desk import Desk
 
 ALERTS_KEPT = 50
@@ -40,6 +40,7 @@ class Alarm:
         self._alerter = alerter
         self._raised: set[tuple[str, str]] = set()
         self._newest: deque[AlertRaised] = deque(maxlen=ALERTS_KEPT)
+        self._told: dict[str, Trip] = {}
         self._degraded_ns: int | None = None
 
     @property
@@ -69,9 +70,12 @@ class Alarm:
             return
         trips = {trip.breaker: trip for trip in desk.panel.trips}
         for name, trip in trips.items():
+            if self._told.get(name) is not trip:  # it may have been released and tripped again since the last look
+                self.clear("breaker", name)
             what = f"entries in {trip.instrument} wait" if trip.instrument else "nothing new is opened"
             self.raise_("breaker", name, f"Breaker {name} has tripped: {trip.cause}; {what} until you release it.")
         self._clear_others("breaker", trips)
+        self._told = trips
         is_halted = desk.trading_state is TradingState.HALTED
         self._note("halted", is_halted, f"Trading is halted: {desk.halt_reason}.")
         self._note("disarmed", desk.disarmed, "The time for which this live session was armed is over.")

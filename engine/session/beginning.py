@@ -12,6 +12,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from engine.domain.account import Account
+from engine.domain.calendar import iso_utc
 from engine.domain.check import Check
 from engine.domain.command import SessionConfig
 from engine.domain.error import Bug, ConfigError, HaltTrading, RetryLater
@@ -69,8 +70,12 @@ class Beginning:
         self._journal = parts.journal
         self._is_kept = False
 
-    def begin(self, equity_home: Decimal) -> bool:
-        """Begin the run; says whether its books outlive it. Raises KeelError when it cannot begin."""
+    def begin(self, open_pl_home: Decimal) -> bool:
+        """Begin the run; says whether its books outlive it. Raises KeelError when it cannot begin.
+
+        What is open was valued by the broker a moment ago; the balance it goes on top of is that of the log, which may
+        have told of money paid in or out since.
+        """
         parts, desk = self._parts, self._desk
         parts.market_data.start(parts.config.instruments, parts.config.granularity)
         opening = parts.broker.opening()
@@ -81,9 +86,10 @@ class Beginning:
         self._journal.append(self._started(opening))
         if parts.checks:
             self._journal.append(PreflightDone(ts_ns=desk.now_ns, checks=parts.checks))
+        if parts.curfew is not None:
+            self._go_on_with_day(parts.curfew, opening.balance_home + open_pl_home)
+            self._carry(parts.curfew)
         if parts.past is None:
-            if parts.curfew is not None:
-                self._carry(parts.curfew)
             for trade in opening.trades:
                 orders = tuple(order for order in opening.orders if order.trade_id == trade.trade_id)
                 self._journal.append(TradeFound(ts_ns=desk.now_ns, trade=trade, orders=orders))
@@ -92,10 +98,10 @@ class Beginning:
         for order_id in unfinished:
             self._dispatcher.doubt(order_id, INTERRUPTED)
         self._dispatcher.sync(afresh=True)
-        if self._dispatcher.trouble:
-            raise RetryLater(self._dispatcher.trouble)
         self._reconcile()
-        self._days.open_books(equity_home)
+        self._days.open_books(desk.ledger.balance_home + open_pl_home)
+        if parts.curfew is not None:
+            self._refuse_late(parts.curfew)
         return self._is_kept
 
     def _keep(self, curfew: Curfew) -> None:
@@ -111,18 +117,41 @@ class Beginning:
         if looser and desk.now_ns < until_ns:
             raise ConfigError(f"{no_loosening(', '.join(looser), until_ns)}.")
 
+    def _refuse_late(self, curfew: Curfew) -> None:
+        """A limit of the day that was reached while nobody was there is not taken away by a start with looser ones."""
+        desk, looser = self._desk, loosened(curfew.limits, self._desk.limits)
+        view = replace(desk.account_view(), limits=curfew.limits)
+        reached = [each.name for each in desk.panel.breakers if each.daily and each.read(view).over]
+        if looser and reached:
+            raise ConfigError(
+                f"{', '.join(looser)} would be less strict; the limit of breaker {reached[0]} was reached while no "
+                f"session ran, so limits can only be made stricter until {iso_utc(desk.day_end_ns)}."
+            )
+
+    def _go_on_with_day(self, curfew: Curfew, equity_home: Decimal) -> None:
+        """A day that runs is ended by no new books and by no other `trading_day`: either would forgive its loss.
+
+        Told again in the new run. New books know nothing of money that was paid in since: it must not pass for a gain
+        that may be lost again, so that the day goes on from the present equity if that is more.
+        """
+        desk, day, counted = self._desk, curfew.day, DayStart.parse(curfew.limits.trading_day)
+        is_new = self._parts.past is None
+        if day is None or desk.now_ns >= counted.next_ns(day.ts_ns) or not (is_new or counted != desk.day):
+            return
+        began_home = max(day.equity_home, equity_home) if is_new else desk.loss_anchor_home
+        desk.day_end_ns = desk.day.next_ns(desk.now_ns)
+        desk.day_start_home = desk.loss_anchor_home = began_home
+        self._journal.append(DayBegan(ts_ns=desk.now_ns, equity_home=began_home))
+
     def _carry(self, curfew: Curfew) -> None:
-        """New books release no breaker and begin no day: they are no way round what stops entries.
+        """New books release no breaker: they are no way round what stops entries.
 
         Told again in the new run, from which the next one will take it up. Books that differ are what they are for.
         """
-        desk, day = self._desk, curfew.day
-        if day is not None and desk.now_ns < desk.day.next_ns(day.ts_ns):
-            desk.day_end_ns = desk.day.next_ns(day.ts_ns)
-            desk.day_start_home = desk.loss_anchor_home = day.equity_home
-            self._journal.append(DayBegan(ts_ns=desk.now_ns, equity_home=day.equity_home))
-        for tripped in curfew.latched:
-            is_over = desk.panel.is_daily(tripped.breaker) and not desk.day_end_ns
+        desk, counted = self._desk, DayStart.parse(curfew.limits.trading_day)
+        for tripped in curfew.latched if self._parts.past is None else ():
+            # of an earlier day, even when books that began this one have let it go without a word
+            is_over = desk.panel.is_daily(tripped.breaker) and desk.now_ns >= counted.next_ns(tripped.ts_ns)
             if tripped.breaker != RECONCILIATION and not is_over:
                 latch_again(desk, tripped)
                 self._journal.append(replace(tripped, ts_ns=desk.now_ns))
@@ -154,6 +183,8 @@ class Beginning:
 
     def _reconcile(self) -> None:
         """Nothing is sent before our books and the broker's agree; raises HaltTrading when they do not."""
+        if self._dispatcher.trouble:
+            raise RetryLater(self._dispatcher.trouble)
         if found := self._auditor.differences():
             raise HaltTrading(f"Our books and the broker's differ: {'; '.join(found)}.")
         self._auditor.note_agreement()

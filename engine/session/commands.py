@@ -24,7 +24,7 @@ from engine.domain.event import (
     TradeClaimed,
 )
 from engine.domain.limit_changes import Change, changes, check_keys
-from engine.domain.limits import ANY, Effect, RiskLimits, limit_fields
+from engine.domain.limits import Effect, RiskLimits, limit_fields
 from engine.domain.market import NS_PER_S
 from engine.domain.order import OrderReason
 from engine.ports import Journal, KillSwitch
@@ -110,9 +110,8 @@ class CommandDesk:
         self._flatten_due_ns = desk.now_ns + FLATTEN_RETRY_NS
         for instrument in desk.ledger.held:
             # an order of unknown outcome does not keep us: reduce-only orders cannot open the other side
-            if instrument not in desk.offered:  # it takes no order any more, but its trades may still be closed
-                for trade in desk.ledger.trades_of(instrument):
-                    self._guardian.close(trade, "flatten", desk.flattening, through_halt=True)
+            if instrument not in desk.offered:
+                self._close_trades(instrument, "flatten", desk.flattening, through_halt=True)
                 continue
             units = -desk.ledger.units(instrument)
             if not units:
@@ -122,6 +121,13 @@ class CommandDesk:
         desk.mark()
         if not desk.ledger.held and desk.orders.idle:
             desk.flattening = None
+
+    def _close_trades(
+        self, instrument: str, reason: str, command_id: str | None, *, through_halt: bool = False
+    ) -> None:
+        """Close what is held in an instrument that takes no order any more; its trades may still be closed."""
+        for trade in self._desk.ledger.trades_of(instrument):
+            self._guardian.close(trade, reason, command_id, through_halt=through_halt)
 
     def _verdict(self, command: Command, accepted: bool, detail: str) -> None:
         desk, name = self._desk, type(command).__name__
@@ -238,17 +244,20 @@ class CommandDesk:
         units = desk.ledger.units(name)
         if not units:
             raise Refusal(f"there is no open position in {name}")
-        intent = exit_intent(desk, name, -units, OrderReason.CLOSE_COMMAND, desk.now_ns)
         self._refuse_unreconciled()
         if desk.halt_reason:
             raise Refusal(f"halted: {desk.halt_reason}; flatten closes everything even so")
         if desk.orders.reserved_units(name):
             raise Refusal(f"the outcome of another order in {name} is not known yet")
-        self._dispatcher.send(intent, ZERO, command.command_id)
+        if name in desk.offered:
+            intent = exit_intent(desk, name, -units, OrderReason.CLOSE_COMMAND, desk.now_ns)
+            self._dispatcher.send(intent, ZERO, command.command_id)
+        else:
+            self._close_trades(name, "the operator's choice", command.command_id)
         desk.mark()
         if not desk.ledger.units(name):
             return f"{name} closed"
-        last = desk.orders.last
+        last = desk.orders.last if name in desk.offered else None  # else no order was made
         how = f"the order is {last.status}: {last.detail}" if last and last.detail else "its outcome is not known yet"
         return f"{name} is NOT closed; {how}"
 
@@ -273,9 +282,8 @@ class CommandDesk:
 
     def _refuse_strange(self, limits: RiskLimits) -> None:
         """A limit by an instrument that nobody offers bounds nothing; what the session began with may stay."""
-        kept = (*self._desk.limits.position_units_max, *self._desk.limits.spread_pips_max)
         try:
-            check_keys(limits, (*self._desk.offered, *(name for name in kept if name != ANY)))
+            check_keys(limits, self._desk.offered, kept=self._desk.limits)
         except ConfigError as error:
             raise Refusal(str(error).rstrip(".")) from error
 
@@ -283,9 +291,11 @@ class CommandDesk:
         """What makes a limit less strict wants to be typed, and waits for the next day once one was lost on purpose."""
         if not looser:
             return
-        names, until_ns = ", ".join(looser), self._desk.no_loosening_until_ns
-        if self._desk.now_ns < until_ns:
-            raise Refusal(no_loosening(names, until_ns))
+        desk, names = self._desk, ", ".join(looser)
+        if desk.now_ns < desk.no_loosening_until_ns:
+            raise Refusal(no_loosening(names, desk.no_loosening_until_ns))
+        if desk.state is SessionState.DEGRADED or desk.unreconciled:
+            raise Refusal(f"{names} would be less strict, and nobody knows what was lost meanwhile: {desk.reason}")
         if confirmation != LOOSEN:
             raise Refusal(f"{names} would be less strict; type {LOOSEN} to confirm that")
 
@@ -304,7 +314,7 @@ class CommandDesk:
             raise Refusal(f"{command.instrument} is not traded in this session")
         if command.direction not in (-1, 1) or not 0 <= command.confidence <= 1:
             raise Refusal("an entry is asked about with direction 1 or -1 and a confidence from 0 to 1")
-        if command.units is not None and not 0 < command.units <= desk.instruments[command.instrument].units_max:
+        if command.units is not None and not desk.instruments[command.instrument].takes(command.units):
             raise Refusal(f"{command.units} units cannot be ordered in {command.instrument}")
         found = desk.preview = preview(desk, command)
         failed = ", ".join(gate.name for gate in found.gates if not gate.passed)

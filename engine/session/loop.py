@@ -76,7 +76,7 @@ class TradingSession:
         duration_s = parts.config.duration_s
         self._end_ns = desk.now_ns + duration_s * NS_PER_S if duration_s else None
         beginning = Beginning(parts, desk, self._dispatcher, self._auditor, self._days)
-        self._is_kept = beginning.begin(account.equity_home)
+        self._is_kept = beginning.begin(account.equity_home - account.balance_home)
         self._watch()
         self._dispatcher.lock_repeated()
         parts.journal.commit()
@@ -229,10 +229,10 @@ class TradingSession:
             self._auditor.begin_anew()
 
     def _obey(self, commands: Sequence[Command]) -> None:
-        """Carry commands out; what they did, or which limit they made stricter, is for the breakers too."""
+        """Carry commands out; what one did, or which limit it made stricter, breakers see before the next one."""
         for command in commands:
             self._commands.handle(command)
-        if commands:
+            self._days.mark()
             self._watch()
 
     def _watch_what_is_held(self) -> None:
@@ -319,6 +319,8 @@ class TradingSession:
             decision, wanted = pass_over(desk, bar)
         else:
             prediction = self._parts.predictor.predict(window)
+            if self._has_moved():  # a slow model: the quote has grown older meanwhile
+                self._look_again()
             decision, wanted = decide(desk, bar, prediction)
             desk.conduct.answered(bar.instrument, is_fault=decision.action is Action.FAULT)
         desk.decisions_made += 1

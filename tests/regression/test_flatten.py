@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.config import Settings
-from engine.domain.command import FlattenAll
+from engine.domain.command import ClosePosition, Command, FlattenAll
 from engine.domain.event import TradingState
 from engine.kill import Patience, flatten
 from engine.redaction import Secret
@@ -86,3 +86,27 @@ def test_flatten_closes_both_sides(stand: Stand, tmp_path: Path) -> None:
     assert flatten(settings_of(stand, tmp_path), lambda _: None, LONG).flat
     sent = [json.loads(each.body) for each in stand.proxy.arrived if each.method == "PUT"]
     assert sorted(side for body in sent for side, what in body.items() if what == "ALL") == ["longUnits", "shortUnits"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [ClosePosition(command_id="c", instrument="USD_JPY"), FlattenAll(command_id="f")],
+    ids=["close", "flatten"],
+)
+def test_what_is_held_and_not_offered_any_more_can_be_closed(stand: Stand, tmp_path: Path, command: Command) -> None:
+    """Closing it by hand ended the session on an error, and a flatten tried for ever what it never sent."""
+
+    def without(body: bytes) -> bytes:
+        told: dict[str, Any] = json.loads(body)
+        told["instruments"] = [one for one in told["instruments"] if one["name"] != "USD_JPY"]
+        return json.dumps(told).encode()
+
+    stand.order(1_000, "USD_JPY")
+    stand.proxy.inject(Rewrite(change=without), path="/instruments$")
+    with practising(stand, tmp_path, Model(0)) as practice:
+        practice.step()
+        assert practice.desk.ledger.held == ("USD_JPY",) and "USD_JPY" not in practice.desk.offered
+        accepted, text = practice.command(command)
+        assert accepted and "NOT" not in text
+        assert stand.units() == {}
+        practice.check()

@@ -17,6 +17,9 @@ from engine.domain.order import OrderIntent
 CLIENT_ID_CHARACTERS_MAX = 128
 
 Body = dict[str, object]
+_ALL = "ALL"
+# Closes the whole of a trade, whatever it is of.
+WHOLE: Body = {"units": _ALL}
 
 
 def price_text(price: Decimal, instrument: Instrument) -> str:
@@ -107,7 +110,7 @@ def _at_distance(distance: Decimal, instrument: Instrument) -> Body:
 
 def _closing(units: Decimal | None, instrument: Instrument) -> str:
     if units is None:
-        return "ALL"
+        return _ALL
     if not (units.is_finite() and units > 0):
         raise Bug(f"{instrument.name}: {units} units cannot be closed, only a size above 0")
     return units_text(units, instrument)

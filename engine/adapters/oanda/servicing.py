@@ -16,7 +16,7 @@ from engine.adapters.oanda.http import OandaHttp, Outcome, path_of
 from engine.adapters.oanda.outcomes import Canceled, Filled, Made, Pending, Refused, Rejected, parse_create, parse_made
 from engine.adapters.oanda.parsing import AccountChanges, parse_changes
 from engine.adapters.oanda.reading import ParseFault
-from engine.adapters.oanda.rendering import dependent_orders, position_close, trade_close
+from engine.adapters.oanda.rendering import WHOLE, dependent_orders, position_close, trade_close
 from engine.domain.account import WorkingOrder
 from engine.domain.error import HaltTrading
 from engine.domain.instrument import Instrument
@@ -53,11 +53,15 @@ class Servicing:
         return ask_if_there(self._http, path_of("accounts", self._id, "orders", f"@{client_order_id}"), parse_order)
 
     def close_trade(self, trade_id: str, instrument: str, units: Decimal | None = None) -> Judged:
-        """Close a trade, or `units` (a size above 0) of it; raises HaltTrading."""
+        """Close a trade, or `units` (a size above 0) of it; raises HaltTrading.
+
+        The whole of one needs no number, so that what is held is asked to be closed though it is not offered any more.
+        """
         known = self._instruments.get(instrument)
-        if known is None:
+        if known is None and units is not None:
             return _not_offered(instrument)
-        return self._put(trade_close(known, units), parse_create, "trades", trade_id, "close")
+        body = WHOLE if known is None else trade_close(known, units)
+        return self._put(body, parse_create, "trades", trade_id, "close")
 
     def close_position(self, instrument: str, held_units: Decimal, units: Decimal | None = None) -> Judged:
         """Close the position that is held (its signed units say which side), or `units` of it; raises HaltTrading."""

@@ -102,6 +102,23 @@ def test_a_quote_that_grew_old_while_the_order_before_was_under_way_is_not_enter
     assert [gate.name for gate in denied.blocking] == ["quote_age"]
 
 
+def test_a_quote_that_grew_old_while_the_model_thought_is_not_entered_on(tmp_path: Path) -> None:
+    rig = make_faulty(tmp_path, [quiet()], {8: 1})
+    slow_ns = (int(LIMITS.quote_age_s_max) + 1) * 10**9
+    model = rig.session._parts.predictor
+    predict = model.predict
+
+    def slowly(window):  # type: ignore[no-untyped-def]
+        rig.clock.wait_until(rig.clock.now_ns() + slow_ns, Event())
+        return predict(window)
+
+    model.predict = slowly  # type: ignore[method-assign]
+    rig.play()
+    assert rig.broker.submitted == []
+    (denied,) = [one for one in rig.session.desk.decisions if one.direction]
+    assert [(gate.name, gate.value) for gate in denied.blocking] == [("quote_age", "11.000 s")]
+
+
 def test_what_the_guard_reads_in_the_log_counts_before_the_next_entry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

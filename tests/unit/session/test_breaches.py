@@ -167,6 +167,17 @@ def test_a_breaker_that_trips_again_is_told_of_again(make: Make) -> None:
         world.release("model_faults")
 
 
+def test_a_breaker_that_trips_again_as_it_is_released_is_told_of_again(make: Make) -> None:
+    case = BREAKERS["data_age"]
+    world = make(limits=case.limits, is_outside=case.is_outside)
+    case.breach(world)
+    assert told(world) == ["breaker"]
+    world.release("data_age")  # the prices are as old as before
+    assert (tripped(world), told(world)) == (["data_age"] * 2, ["breaker"] * 2)
+    world.look()
+    assert told(world) == ["breaker"] * 2
+
+
 @pytest.mark.parametrize("name", [breaker.name for breaker in DEFAULT_BREAKERS if breaker.daily])
 def test_a_daily_breaker_is_released_when_the_day_begins(name: str, make: Make) -> None:
     case = BREAKERS[name]

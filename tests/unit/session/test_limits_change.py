@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from engine.domain.command import LOOSEN, AcknowledgeBreaker, SetNews, TryOrder, UpdateRiskLimits
+from engine.domain.command import LOOSEN, AcknowledgeBreaker, ClosePosition, SetNews, TryOrder, UpdateRiskLimits
 from engine.domain.decision import Action, Decision, Prediction
 from engine.domain.error import ConfigError
 from engine.domain.limits import ANY, RiskLimits
@@ -187,6 +187,20 @@ def test_looser_limits_that_come_with_the_loss_are_too_late(tmp_path: Path) -> N
     rig.close()
 
 
+def test_looser_limits_behind_the_loss_of_another_command_are_too_late(tmp_path: Path) -> None:
+    """Two commands of one step: what the first has cost is looked at before the second can take its limit away."""
+    rig = make_rig(tmp_path, [quiet()], {8: 1}, limits=limits(loss_streak_max=1))
+    while not rig.session.desk.ledger.held:
+        rig.step()
+    rig.command(
+        ClosePosition(command_id="c", instrument="EUR_USD"),
+        UpdateRiskLimits(command_id="u", limits=limits(loss_streak_max=0), confirmation=LOOSEN),
+    )
+    assert [trip.breaker for trip in rig.session.desk.panel.trips] == ["loss_streak"]
+    assert [verdict.accepted for verdict in rig.session.desk.verdicts] == [True, False]
+    rig.close()
+
+
 def test_after_a_lost_day_no_news_of_that_day_is_taken_out(lost: Rig) -> None:
     """A calendar without them would let entries through that limits keep out."""
     desk = lost.session.desk
@@ -271,6 +285,47 @@ def test_new_session_is_no_way_around_it(tmp_path: Path) -> None:
     house.clock._now_ns = house.session.desk.no_loosening_until_ns
     house.restart()
     assert house.session.desk.limits.positions_max == 9
+    house.close()
+
+
+def test_a_limit_that_was_reached_while_nobody_was_there_is_not_taken_away_by_a_start(tmp_path: Path) -> None:
+    house = House(tmp_path, [falling(next_day_from=40)], {8: 1}, limits=limits(**LOSING))
+    house.steps(8)
+    assert house.session.desk.ledger.held and not house.session.desk.panel.trips
+    house.session.commit()
+    house.crash()
+    for _ in range(10):
+        house.broker.inner.on_frame(house.source.pop())
+    house.clock._now_ns += 10 * MINUTE_NS
+    house.limits = limits(**LOSING | {"daily_loss_pct_max": Decimal(50)})
+    for _ in range(2):  # a refused start does not count as one
+        with pytest.raises(ConfigError, match="would be less strict; the limit of breaker daily_loss was reached"):
+            house.begin()
+        house.crash()
+    house.limits = limits(**LOSING)
+    house.begin()
+    assert [trip.breaker for trip in house.session.desk.panel.trips] == ["daily_loss"]
+    house.close()
+
+
+def test_nothing_gets_looser_while_the_log_cannot_be_read(tmp_path: Path) -> None:
+    """A loss that nobody has read of yet would be forgiven by it."""
+    given = limits(loss_streak_max=1)
+    gap = [bar(index, START - 100 * PIP * (index > 14)) for index in range(40)]
+    house = House(tmp_path, [gap], {8: 1}, limits=given)
+    house.until_sent()
+    house.broker.unreadable = "the broker answers nothing"
+    while house.broker.inner.holdings().trades:
+        house.step()
+    assert not house.session.desk.panel.trips
+    looser = dataclasses.replace(given, loss_streak_max=0)
+    accepted, detail = house.command(UpdateRiskLimits(command_id="u", limits=looser, confirmation=LOOSEN))
+    assert not accepted and detail.endswith("nobody knows what was lost meanwhile: the broker answers nothing")
+    stricter = dataclasses.replace(given, positions_max=1)
+    assert house.command(UpdateRiskLimits(command_id="s", limits=stricter))[0]
+    house.broker.unreadable = ""
+    house.step()
+    assert [trip.breaker for trip in house.session.desk.panel.trips] == ["loss_streak"]
     house.close()
 
 
@@ -371,8 +426,9 @@ def test_preview_of_a_given_size_names_what_stands_in_its_way(rig: Rig) -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{"instrument": "USD_JPY"}, {"direction": 0}, {"direction": 2}, {"confidence": 1.1}, {"units": Decimal(0)}],
-)
+    [{"instrument": "USD_JPY"}, {"direction": 0}, {"direction": 2}, {"confidence": 1.1},
+     *({"units": Decimal(units)} for units in ("0", "0.5", "1000.5", "-1", "1e9", "NaN", "Infinity"))],
+)  # fmt: skip
 def test_question_that_makes_no_sense_is_refused(rig: Rig, changed: dict[str, Any]) -> None:
     rig.command(TryOrder(**{"command_id": "t", "instrument": "EUR_USD", "direction": 1, **changed}))
     assert not rig.session.desk.verdicts[-1].accepted
@@ -393,4 +449,20 @@ def test_a_limit_by_what_nobody_offers_is_refused_while_running_too(
     assert not accepted and told.startswith(f"Limit {name}[{key}] names ")
     assert rig.session.desk.limits is before and on_record(rig) == []
     assert ask(rig, limits(**{name: {**getattr(LIMITS, name), "EUR_USD" if "EUR" in key else "EUR": value}}), LOOSEN)[0]
+    rig.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [("currency_pct_max", "JPY", Decimal(50)), ("position_pct_max", "USD_JPY", Decimal(50)),
+     ("trading_windows", "USD_JPY", "Mon 00:00-01:00 UTC")],
+)  # fmt: skip
+def test_a_limit_by_what_this_account_lacks_keeps_nobody_from_getting_stricter(
+    name: str, key: str, value: Any, tmp_path: Path
+) -> None:
+    """A session may begin with it; then each later set of limits has it too."""
+    given = limits(**{name: {**getattr(LIMITS, name), key: value}})
+    rig = make_rig(tmp_path, [quiet()], {}, limits=given)
+    assert ask(rig, dataclasses.replace(given, positions_max=1))[0]
+    assert rig.session.desk.limits.positions_max == 1
     rig.close()

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.command import AcknowledgeBreaker
+from engine.domain.account import Account
+from engine.domain.calendar import iso_utc
+from engine.domain.command import AcknowledgeBreaker, ClosePosition
 from engine.domain.error import HaltTrading, RetryLater
 from engine.domain.event import SessionState, TradingState
 from engine.domain.order import OrderStatus
@@ -191,6 +193,28 @@ def test_money_paid_in_or_out_is_no_result_after_a_crash_either(house: House, am
     assert house.session.desk.panel.trips == ()
 
 
+@pytest.mark.parametrize("amount", [50_000, -50_000])
+def test_money_paid_in_or_out_while_a_session_begins_is_no_result(house: House, amount: int) -> None:
+    """It comes behind the broker's word of the equity, and before the log is read."""
+    house.until_sent(2)
+    house.steps(3)
+    lost, before = house.session.desk.day_pl_home, anchors(house)
+    house.session.commit()
+    house.crash()
+    account = house.broker.account
+
+    def asked() -> Account:
+        told = account()
+        house.broker.pay(amount)
+        return told
+
+    house.broker.account = asked  # type: ignore[method-assign]
+    house.begin()
+    assert anchors(house) == tuple(each + amount for each in before)
+    assert house.session.desk.day_pl_home == lost < 0
+    assert house.session.desk.panel.trips == ()
+
+
 def test_books_that_differ_from_the_brokers_refuse_the_start(house: House) -> None:
     house.until_sent(2)
     house.session.commit()
@@ -239,6 +263,64 @@ def test_new_books_release_no_breaker_and_begin_no_day(tmp_path: Path) -> None:
     assert house.session.desk.panel.trips == ()
     assert house.session.desk.loss_anchor_home == released_at
     house.close()
+
+
+def test_new_books_bring_no_breaker_back_that_ended_with_its_day(tmp_path: Path) -> None:
+    """Books that began on a new day let it go; the books after them must not find it in the record of the old day."""
+    falling = [bar(index, START - min(max(0, index - 10), 10) * Decimal("0.0005")) for index in range(60)]
+    limits = replace(LIMITS, daily_loss_pct_max=Decimal("0.2"), stop_loss_atr=Decimal(50))
+    house = House(tmp_path, [falling], {8: 1}, limits=limits)
+    house.steps(22)
+    assert [trip.breaker for trip in house.session.desk.panel.trips] == ["daily_loss"]
+    assert house.command(ClosePosition(command_id="c", instrument=EUR))[0]
+    house.session.stop("stopped by the operator")
+    house.clock._now_ns = house.session.desk.no_loosening_until_ns
+    for _ in range(3):
+        house.restart(new_books=True)
+        desk = house.session.desk
+        assert "daily_loss" not in [trip.breaker for trip in desk.panel.trips]
+        assert desk.now_ns >= desk.no_loosening_until_ns
+        house.session.commit()
+    house.limits = replace(limits, positions_max=9)
+    house.restart()
+    house.close()
+
+
+@pytest.mark.parametrize("new_books", [False, True])
+def test_another_trading_day_ends_no_day_that_runs(tmp_path: Path, new_books: bool) -> None:
+    """Else whoever has almost lost what a day may cost could begin one anew."""
+    falling = [bar(index, START - min(max(0, index - 10), 10) * Decimal("0.0005")) for index in range(60)]
+    limits = replace(LIMITS, stop_loss_atr=Decimal(50))
+    house = House(tmp_path, [falling], {8: 1}, limits=limits)
+    house.steps(20)
+    began, lost = house.session.desk.loss_anchor_home, house.session.desk.day_pl_home
+    assert lost < -200
+    house.session.stop("stopped by the operator")
+    house.clock._now_ns += 60 * 60 * 10**9
+    house.limits = replace(limits, trading_day="09:00 UTC")
+    for _ in range(2):
+        house.restart(new_books=new_books)
+        desk = house.session.desk
+        assert (desk.loss_anchor_home, desk.day_start_home, desk.day_pl_home) == (began, began, lost)
+        assert iso_utc(desk.day_end_ns) == "2025-01-07T09:00:00Z"
+        house.session.commit()
+    house.close()
+
+
+def test_money_paid_in_before_new_books_hides_no_loss(house: House) -> None:
+    house.until_sent(2)
+    house.steps(3)
+    house.session.commit()
+    house.crash()
+    house.broker.pay(50_000)
+    for _ in range(2):
+        house.begin(new_books=True)
+        desk = house.session.desk
+        assert desk.loss_anchor_home == desk.equity_home > 149_000
+        house.session.commit()
+        house.crash()
+    house.begin()
+    assert house.session.desk.loss_anchor_home == house.session.desk.equity_home
 
 
 def test_new_books_are_what_releases_books_that_differ(house: House) -> None:
