@@ -9,7 +9,6 @@ import pytest
 from msgspec.structs import replace
 from streamlit.testing.v1 import AppTest
 
-from engine import news
 from engine.domain.command import (
     LOOSEN,
     HaltTrading,
@@ -425,33 +424,6 @@ def test_nothing_stopped_is_said(node: TradingNode) -> None:
     wait_for(node, lambda snapshot: snapshot.counts.decisions > 2)
     order(node, StopSession(command_id="end"))
     assert "No entry was stopped in " in texts(part(opened("risk"), risk.BLOCKED))
-
-
-def test_news_are_uploaded_kept_and_given_to_the_session(node: TradingNode) -> None:
-    started(node)
-    app = part(opened("risk"), risk.NEWS)
-    assert "Entries are not stopped by news" in texts(app)
-    app.file_uploader[0].set_value(("bad.csv", b"time,currency,title\nsoon,USD,Jobs\n", "text/csv")).run()
-    assert "Line 2: time is 'soon'; it must be a date and time with its offset" in texts(app)
-    assert "Use this calendar" not in [item.label for item in app.button]
-    assert not node.settings.news_path.exists()
-    sound = b"time,currency,title\n2026-01-09T13:30:00Z,USD,Jobs\n2026-01-10T13:30:00Z,*,Rates\n"
-    app.file_uploader[0].set_value(("news.csv", sound, "text/csv")).run()
-    pick(app.button, "Use this calendar").click().run()
-    assert "Accepted at" in answered(node, app, 1)
-    assert [event.title for event in node.snapshot.news] == ["Jobs", "Rates"]
-    assert node.settings.news_path.read_bytes() == sound
-    assert [(row["Moves"], row["Event"]) for row in rows(app, "Event")] == [
-        ("USD", "Jobs"),
-        ("every currency", "Rates"),
-    ]
-
-
-def test_without_a_session_the_file_is_shown_and_a_bad_one_is_told(node: TradingNode) -> None:
-    news.replace(node.settings.news_path, b"time,currency,title\n2026-01-09T13:30:00Z,USD,Jobs\n")
-    assert [row["Time"] for row in rows(opened("risk"), "Event")] == ["2026-01-09 13:30:00 UTC"]
-    node.settings.news_path.write_text("time,currency,title\nsoon,USD,Jobs\n")
-    assert "No session starts before it is replaced." in texts(opened("risk"))
 
 
 STATES = [
