@@ -398,9 +398,15 @@ def test_what_if_refuses_a_size_in_one_sentence(node: TradingNode) -> None:
 
 def test_gates_are_listed_failed_first_in_the_order_in_which_they_are_asked() -> None:
     asked = [("spread", True), ("news", False), ("margin", True), ("exposure", False)]
-    table = what_if.gates(tuple(Gate(name=name, value="1", limit="2", passed=ok) for name, ok in asked))
+    table = what_if.gates(tuple(Gate(name=name, value="1", limit="2", passed=ok) for name, ok in asked), 0)
     assert list(table["No."]) == ["**2**", "**4**", "1", "3"]
     assert list(table["Gate"]) == ["**news**", "**exposure**", "spread", "margin"]
+
+
+def test_times_of_gates_are_short() -> None:
+    day_ns = 1_736_150_400_000_000_000  # Monday 2025-01-06 08:00 UTC
+    closed = Gate(name="weekend", value="the week ends 2025-01-10T22:00:00Z", limit="30 min", passed=True)
+    assert what_if.gates((closed,), day_ns).iloc[0]["Value"] == "the week ends Fri 22\\:00 UTC"
 
 
 def test_what_stopped_trades_is_counted_and_read_once(node: TradingNode, monkeypatch: pytest.MonkeyPatch) -> None:
