@@ -151,6 +151,7 @@ class TradingNode:
         self._resting.set()
         self._gate = threading.RLock()
         self._submitted = 0
+        self._follow_ups: dict[str, Callable[[], None]] = {}
         self._known_ids: OrderedDict[str, None] = OrderedDict()
         self._lock = DatabaseLock(self.database_path)
         self._lock.acquire()
@@ -194,8 +195,18 @@ class TradingNode:
         """Say whether the session thread runs."""
         return self._thread.is_alive()
 
-    def submit(self, command: Command, prepared: wiring.Prepared | None = None) -> str | None:
-        """Queue a command and return at once: None, or why it was not taken. Halting commands latch at once."""
+    def submit(
+        self,
+        command: Command,
+        prepared: wiring.Prepared | None = None,
+        *,
+        once_accepted: Callable[[], None] | None = None,
+    ) -> str | None:
+        """Queue a command and return at once: None, or why it was not taken. Halting commands latch at once.
+
+        `once_accepted` is done by the session thread when the command was accepted and is on the disk, before anybody
+        can see the verdict; a refused command leaves it undone. So it depends on no page that may be gone by then.
+        """
         if type(command).__name__ in _HALTING:
             self.halt(f"{'flatten' if type(command).__name__ == 'FlattenAll' else 'halt'} by the operator")
         elif type(command).__name__ in _RESUMING and command.command_id not in self._known_ids:
@@ -203,9 +214,12 @@ class TradingNode:
         if not self.alive:
             return "The engine is not running; restart the console."
         with self._gate:
+            if once_accepted is not None and command.command_id not in self._known_ids:
+                self._follow_ups[command.command_id] = once_accepted
             try:
                 self._commands.put_nowait((command, prepared))
             except queue.Full:
+                self._follow_ups.pop(command.command_id, None)
                 return f"The engine has {QUEUE_MAX} commands waiting; try again in a moment."
             self._submitted += 1
             self._resting.clear()
@@ -372,14 +386,26 @@ class TradingNode:
         if calm and not self._long_wait(due_ns):
             return
         self.latch.engaged()
+        is_kept = True
         try:
             session.commit()
         except HaltTrading as error:
+            is_kept = False
             session.abandon(f"{fault} (and {error})" if (fault := session.fault_reason) else str(error))
         self._published_s = now_s
         fresh = session.snapshot(self._snapshot.revision + 1, wiring.wall_ns())
         verdicts = (*self._idle_verdicts, *fresh.verdicts)[-VERDICTS_SHOWN:]
+        self._follow_up(verdicts if is_kept else ())
         self._snapshot = replace(fresh, verdicts=verdicts)
+
+    def _follow_up(self, verdicts: Sequence[Verdict]) -> None:
+        """Do what waits for these verdicts; what fails is logged, for the command was carried out all the same."""
+        if not self._follow_ups:
+            return
+        for verdict in verdicts:
+            work = self._follow_ups.pop(verdict.command_id, None)
+            if work is not None and verdict.accepted:
+                self._attempt(work)
 
     def _long_wait(self, due_ns: int | None) -> bool:
         """Say whether the next step is so far off that pages should not wait for it."""
@@ -414,6 +440,7 @@ class TradingNode:
 
     def _answer(self, command: Command, accepted: bool, detail: str) -> None:
         verdict = _verdict(command, accepted, detail)
+        self._follow_ups.pop(command.command_id, None)
         self._idle_verdicts.append(verdict)
         shown = self._snapshot
         verdicts = (*shown.verdicts, verdict)[-VERDICTS_SHOWN:]

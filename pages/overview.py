@@ -16,7 +16,7 @@ import streamlit as st
 from streamlit import column_config as column
 
 from engine import wiring
-from engine.domain.decision import Decision
+from engine.domain.decision import Decision, Gate
 from engine.domain.error import ConfigError
 from engine.domain.event import SessionState, TradingState
 from engine.domain.instrument import Instrument
@@ -77,7 +77,7 @@ def draw(snapshot: Snapshot, closed: Sequence[RoundTrip]) -> None:
         left, right = st.columns([2, 1], gap="medium")
         with left:
             positions.draw(snapshot)
-            breakers.draw(snapshot.breakers)
+            breakers.draw(snapshot)
         with right:
             _equity(snapshot)
         _decisions(snapshot)
@@ -215,14 +215,35 @@ def _tiles(snapshot: Snapshot) -> None:
         open_pl = formats.signed_money(snapshot.unrealized_pl_home)
         _tile(f"Equity ({currency})", formats.money(equity), f"{open_pl} open P/L", snapshot.unrealized_pl_home)
         day = formats.signed_percent(snapshot.day_pl_pct)
-        _tile(f"Today P/L ({currency})", formats.signed_money(snapshot.day_pl_home), day, snapshot.day_pl_home)
-        worst = f"worst {formats.percent(snapshot.max_drawdown_pct)}"
-        fallen = limit_use.left(snapshot, "drawdown_pct_max") or worst
-        _tile("Drawdown", formats.percent(snapshot.drawdown_pct), fallen, help_text=f"{worst.capitalize()} so far.")
+        _tile(
+            f"Today P/L ({currency})", formats.signed_money(snapshot.day_pl_home), day, snapshot.day_pl_home,
+            _day_help(snapshot),
+        )  # fmt: skip
+        _drawdown_tile(snapshot)
         risk = f"{_share(snapshot.risk_home, equity)}{_if_stopped(snapshot)}"
         exposed = limit_use.whole(snapshot, "exposure_pct_max") or _share(snapshot.exposure_home, equity)
         _held_tile(snapshot, f"Open risk ({currency})", snapshot.risk_home, risk, positions.risk_help(snapshot))
         _held_tile(snapshot, f"Exposure ({currency})", snapshot.exposure_home, exposed)
+
+
+def _day_help(snapshot: Snapshot) -> str:
+    """Say since when today is, and that the breaker may measure from another moment."""
+    begins = f" at {formats.escaped(snapshot.limits.trading_day)}" if snapshot.limits else ""
+    anew = limit_use.since(snapshot, limit_use.DAILY_LOSS)
+    breaker = f" The breaker daily loss measures {anew}." if anew else ""
+    return f"Since the trading day began{begins}, open P/L included.{breaker}"
+
+
+def _drawdown_tile(snapshot: Snapshot) -> None:
+    """Draw the fall from the session's highest equity; what is left stands below it only if measured from there too."""
+    worst = f"worst {formats.percent(snapshot.max_drawdown_pct)}"
+    anew = limit_use.since(snapshot, limit_use.DRAWDOWN)
+    note = worst if anew else limit_use.left(snapshot, limit_use.DRAWDOWN) or worst
+    breaker = f" The breaker drawdown measures {anew}, see below." if anew else ""
+    _tile(
+        "Drawdown", formats.percent(snapshot.drawdown_pct), note,
+        help_text=f"From the highest equity of this session. {worst.capitalize()} so far.{breaker}",
+    )  # fmt: skip
 
 
 def _if_stopped(snapshot: Snapshot) -> str:
@@ -333,8 +354,12 @@ def _decision_row(decision: Decision) -> dict[str, Any]:
         "Action": decision.action.value,
         "Units": formats.units(decision.units) if decision.units else formats.NOTHING,
         "Reason": decision.reason,
-        "First failing gate": f"{formats.label(gate.name)}: {gate.value}, limit {gate.limit}" if gate else "",
+        "First failing gate": _gate(gate, decision.bar_ts_ns) if gate else "",
     }
+
+
+def _gate(gate: Gate, now_ns: int) -> str:
+    return limit_use.brief(f"{formats.label(gate.name)}: {gate.value}, limit {gate.limit}", now_ns)
 
 
 DECISION_COLUMNS: dict[str, Any] = {

@@ -80,6 +80,8 @@ def _live(node: TradingNode, part: str) -> None:
     _notice(node, snapshot, part)
     with st.container(key="keel-stale-risk" if frame.is_stale(snapshot) else "keel-fresh-risk"):
         _tiles(snapshot)
+        if words := limit_use.anew(snapshot):
+            st.markdown(words)
         if snapshot.usage:
             st.markdown(f"**{limit_use.nearest(snapshot)}**")
         _part(node, snapshot, part)

@@ -23,7 +23,7 @@ def draw(snapshot: Snapshot) -> None:
         st.caption("None: nothing has tripped, halted or blocked a signal in this session.")
         return
     newest = snapshot.alerts[: -SHOWN - 1 : -1]
-    rows = [{"When (UTC)": formats.utc(one.ts_ns), "Kind": one.kind, "What": one.text} for one in newest]
+    rows = [{"When": formats.utc(one.ts_ns), "Kind": one.kind, "What": formats.moments(one.text)} for one in newest]
     st.dataframe(
         pd.DataFrame(rows), column_config=COLUMNS, hide_index=True, key="overview-alerts",
         alt=f"Newest {len(rows)} alerts of this session",
@@ -31,7 +31,7 @@ def draw(snapshot: Snapshot) -> None:
 
 
 COLUMNS: dict[str, Any] = {
-    "When (UTC)": column.TextColumn(help="Market time"),
+    "When": column.TextColumn(width=175, help="Market time"),
     "Kind": column.TextColumn(width=90),
     "What": column.TextColumn(width="large"),
 }

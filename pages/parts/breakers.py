@@ -15,7 +15,7 @@ from engine.domain.command import AcknowledgeBreaker
 from engine.node import TradingNode
 from engine.snapshot import BreakerView, Snapshot
 from engine.store.queries import TripRow
-from pages.parts import confirm, formats, unlock
+from pages.parts import confirm, formats, limit_use, unlock
 
 # What was latched without a measure: how its value becomes a sentence, and what a person does about it.
 _LATCHES = {
@@ -112,10 +112,10 @@ def _watch(breaker: BreakerView) -> tuple[str, str]:
     return _WATCHES.get(breaker.name.partition(" ")[0], ("", ""))
 
 
-def draw(breakers: Sequence[BreakerView]) -> None:
+def draw(snapshot: Snapshot) -> None:
     """Draw how much of each limit is used, then what was latched without one."""
     st.markdown("**Breakers** (used of limit; a changed limit counts now)")
-    for breaker in breakers:
+    for breaker in snapshot.breakers:
         name = label(breaker.name)
         mark = "" if breaker.tripped_ns is None else " &nbsp; :red[:material/block: **tripped**]"
         if breaker.name in _LATCHES or locked_instrument(breaker):
@@ -123,7 +123,13 @@ def draw(breakers: Sequence[BreakerView]) -> None:
             continue
         used = min(max(breaker.used_pct / 100, 0.0), 1.0)
         limit = ", off" if breaker.limit == "off" else f" of {breaker.limit}, {breaker.left} left"
-        st.progress(used, text=f"{name}: {breaker.value}{limit}{mark}")
+        since = _since(snapshot, breaker)
+        st.progress(used, text=f"{name}: {breaker.value}{limit}{f', {since}' if since else ''}{mark}")
+
+
+def _since(snapshot: Snapshot, breaker: BreakerView) -> str:
+    """Say from when it measures, where that is not the moment which its description names."""
+    return limit_use.since(snapshot, f"{breaker.name}_pct_max")
 
 
 def notice(node: TradingNode, snapshot: Snapshot, breaker: BreakerView) -> None:
@@ -160,7 +166,7 @@ def _release(node: TradingNode, snapshot: Snapshot, breaker: BreakerView) -> Non
 def table(snapshot: Snapshot) -> None:
     """Draw every breaker with how full it is, since when and why it is tripped, and below what each watches."""
     st.dataframe(
-        pd.DataFrame([_row(breaker) for breaker in snapshot.breakers], columns=list(COLUMNS)),
+        pd.DataFrame([_row(snapshot, breaker) for breaker in snapshot.breakers], columns=list(COLUMNS)),
         column_config=COLUMNS, hide_index=True, height="content", key="risk-breakers",
         alt="Breakers with value, limit, state, since when and cause",
     )  # fmt: skip
@@ -173,9 +179,10 @@ def table(snapshot: Snapshot) -> None:
         )
 
 
-def _row(breaker: BreakerView) -> dict[str, Any]:
+def _row(snapshot: Snapshot, breaker: BreakerView) -> dict[str, Any]:
     is_tripped = breaker.tripped_ns is not None
     is_off = breaker.limit == "off"
+    since = _since(snapshot, breaker)
     return {
         "Breaker": label(breaker.name),
         "State": "■ tripped" if is_tripped else "- off" if is_off else "○ ready",
@@ -184,7 +191,7 @@ def _row(breaker: BreakerView) -> dict[str, Any]:
         "Used": None if is_off or breaker.name in _LATCHES else min(max(breaker.used_pct, 0.0), 100.0),
         "Ends": "with the day, too" if breaker.name in DAILY else "by release",
         "Since": formats.clock(breaker.tripped_ns) if breaker.tripped_ns is not None else "",
-        "Cause": cause(breaker) if is_tripped else "",
+        "Cause": cause(breaker) if is_tripped else f"measured {since}" if since else "",
     }
 
 

@@ -46,12 +46,13 @@ def is_waiting(name: str) -> bool:
     return _request(name).sent_s is not None
 
 
-def send(node: TradingNode, name: str, command: Command) -> None:
+def send(node: TradingNode, name: str, command: Command, once_accepted: Callable[[], None] | None = None) -> None:
     """Queue a command; when it cannot even be queued, keep the reason for the banner.
 
-    Each command of each page goes through here, so this is where the unlock code is asked of it.
+    Each command of each page goes through here, so this is where the unlock code is asked of it. What is to be
+    `once_accepted` is done by the engine's thread, so it must not touch anything of Streamlit's.
     """
-    refusal = unlock.refusal(node, command) or node.submit(command)
+    refusal = unlock.refusal(node, command) or node.submit(command, once_accepted=once_accepted)
     if refusal is None:
         _request(name).sent_s = monotonic()
     else:

@@ -268,7 +268,7 @@ def _blocked_by(decision: Decision) -> str:
     if not decision.blocking:
         return decision.reason
     gate = decision.blocking[0]
-    return f"{formats.label(gate.name)}: {gate.value}, limit {gate.limit}"
+    return f"{formats.label(gate.name)}: {formats.moments(gate.value)}, limit {gate.limit}"
 
 
 def _markers(

@@ -4,12 +4,15 @@ I must not round anything that is used again; what leaves me is text.
 My tests are in tests/unit/pages/test_formats.py.
 """
 
+import re
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 
 NOTHING = "-"
 ZERO = Decimal(0)
 NS_PER_S = 1_000_000_000
+# A moment as the engine writes it into a text: 2025-01-06T22:00:00Z.
+MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.\d+)?Z")
 
 
 def money(amount: Decimal) -> str:
@@ -101,9 +104,14 @@ def speed(factor: float | None) -> str:
     return "max" if factor is None else f"{factor:g}x"
 
 
+def moments(text: str) -> str:
+    """Write the moments in a text that the engine wrote as those of the page: 2025-01-06 22:00:00 UTC."""
+    return MOMENT.sub(r"\1 \2 UTC", text)
+
+
 def sentence(text: str) -> str:
-    """End a text that others wrote with exactly one full stop, escaped for Markdown."""
-    return f"{escaped(text.rstrip('. '))}."
+    """End a text that others wrote with exactly one full stop, moments as on the page, escaped for Markdown."""
+    return f"{escaped(moments(text).rstrip('. '))}."
 
 
 def words(name: str) -> str:

@@ -333,7 +333,11 @@ def _daily_loss(snapshot: Snapshot) -> str:
     use = limit_use.find(snapshot, "daily_loss_pct_max")
     if use is None:
         return formats.NOTHING
-    return f"**{limit_use.short(limit_use.fixed(use.value))}** {limit_use.left(snapshot, use.name)}"
+    since = limit_use.since(snapshot, use.name)
+    return (
+        f"**{limit_use.short(limit_use.fixed(use.value))}** {limit_use.left(snapshot, use.name)}"
+        f"{f', :gray[{since}]' if since else ''}"
+    )
 
 
 def _risk(snapshot: Snapshot) -> str:

@@ -22,9 +22,11 @@ from pages.parts import formats, limit_groups, tables
 NEAR_PCT, FULL_PCT = 75.0, 100.0
 WITHIN, NEAR, REACHED = "○ within", "▲ near", "■ reached"
 NOT_MEASURED = "not measured yet"
+DAILY_LOSS, DRAWDOWN = "daily_loss_pct_max", "drawdown_pct_max"
+# Two figures that read the same are the same.
+_SAME_PCT = Decimal("0.005")
 _EQUITY = " of equity"
 _SHARE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?) %")
-_ISO = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.\d+)?Z")
 _NEAR_DAYS = timedelta(days=6)
 _LONG = re.compile(r"(?<![\d.,:])\d{4,}(?![\d-])")
 # Read well on both grounds; the words and shapes say what the colours do.
@@ -62,11 +64,11 @@ def brief(text: str, now_ns: int) -> str:
     """Shorten the times in a text for a cell of a table: "Mon 22:00 UTC" while no other Monday can be meant."""
 
     def told(match: re.Match[str]) -> str:
-        moment = datetime.fromisoformat(f"{match[1]}+00:00")
+        moment = datetime.fromisoformat(f"{match[1]}T{match[2]}+00:00")
         is_near = abs(moment - datetime.fromtimestamp(now_ns // formats.NS_PER_S, tz=UTC)) < _NEAR_DAYS
         return f"{moment:%a %H:%M} UTC" if is_near else f"{moment:%Y-%m-%d %H:%M} UTC"
 
-    return _ISO.sub(told, text)
+    return formats.MOMENT.sub(told, text)
 
 
 def left(snapshot: Snapshot, name: str) -> str:
@@ -92,6 +94,44 @@ def whole(snapshot: Snapshot, name: str) -> str:
         return ""
     words = short(f"{use.value} of {use.limit}, {use.distance} left")
     return grouped(_SHARE.sub(lambda match: f"{Decimal(match[1]):.0f} %", words))
+
+
+def measured(snapshot: Snapshot, name: str) -> Decimal | None:
+    """How much of a limit in percent is used, from the moment that its breaker measures from; None while unknown."""
+    use = find(snapshot, name)
+    if use is None or use.used_pct is None or snapshot.limits is None:
+        return None
+    return Decimal(str(use.used_pct)) * Decimal(getattr(snapshot.limits, name)) / 100
+
+
+def since(snapshot: Snapshot, name: str) -> str:
+    """Say from when a loss is measured, where that is not the beginning which its name promises; empty where it is.
+
+    A released breaker measures anew, and the highest equity of a drawdown may be that of the run before a crash.
+    """
+    used, whole_fall = measured(snapshot, name), _whole_fall(snapshot, name)
+    if used is None or whole_fall is None or abs(used - whole_fall) < _SAME_PCT:
+        return ""
+    is_longer = name == DRAWDOWN and used > whole_fall
+    return "from the highest before this run" if is_longer else "since its release"
+
+
+def _whole_fall(snapshot: Snapshot, name: str) -> Decimal | None:
+    """The fall over the whole trading day, or from the highest equity of the session."""
+    falls = {DAILY_LOSS: max(-snapshot.day_pl_pct, formats.ZERO), DRAWDOWN: snapshot.drawdown_pct}
+    return falls.get(name)
+
+
+def anew(snapshot: Snapshot) -> str:
+    """Say of each loss that is not measured from its beginning from when it is, and what it is from there."""
+    said = []
+    if words := since(snapshot, DAILY_LOSS):
+        day = formats.signed_percent(snapshot.day_pl_pct)
+        said.append(f"**Daily loss is measured {words}**; the trading day stands at {day} since it began.")
+    if words := since(snapshot, DRAWDOWN):
+        fall = formats.percent(snapshot.drawdown_pct)
+        said.append(f"**Drawdown is measured {words}**; from the highest equity of this session it is {fall}.")
+    return "  \n".join(said)
 
 
 def nearest(snapshot: Snapshot) -> str:

@@ -4,6 +4,8 @@ I must not take half a calendar, nor keep one that no session would load.
 My tests are in tests/ui/test_risk.py.
 """
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,12 +18,29 @@ from engine.domain.error import ConfigError
 from engine.domain.news_text import NEWS_BYTES_MAX, NEWS_COLUMNS, NewsRead, read_news, told
 from engine.domain.schedule import NewsEvent
 from engine.node import TradingNode
-from engine.snapshot import Snapshot
 from pages.parts import answers, confirm, formats, unlock
 
 NAME = "risk.news"
 SHOWN_MAX = 20
-_TAKEN, _PROBLEM = "risk.news-taken", "risk.news-problem"
+_TAKING = "risk.news-taking"
+
+
+@dataclass(slots=True)
+class _Taking:
+    """A calendar that a person wants used, and what became of its file; the engine's thread writes into it too."""
+
+    path: Path
+    data: bytes
+    count: int = 0
+    is_kept: bool = False
+    problem: str = ""
+
+    def keep(self) -> None:
+        """Put it in the place of the last one."""
+        try:
+            self.count, self.is_kept = len(news.replace(self.path, self.data)), True
+        except ConfigError as error:
+            self.problem = str(error)
 
 
 def next_events(node: TradingNode) -> None:
@@ -103,28 +122,33 @@ def _summary(read: NewsRead) -> str:
 
 
 def _take(node: TradingNode, drawn_id: str, data: bytes) -> None:
-    """Keep the file first: if the session cannot be told, the next one loads it all the same."""
-    st.session_state[_TAKEN] = st.session_state[_PROBLEM] = None
-    try:
-        events = news.replace(node.settings.news_path, data)
-    except ConfigError as error:
-        st.session_state[_PROBLEM] = str(error)
+    """Keep the file, but while a session runs only once that has taken it: a refused one must not wait for the next.
+
+    A start that is under way has read the file of before already, so that session is told as well.
+    """
+    st.session_state[_TAKING] = taking = _Taking(node.settings.news_path, data)
+    answers.forget(NAME)
+    if not node.snapshot.active and node.wait_until_idle(0):
+        taking.keep()
         return
-    st.session_state[_TAKEN] = len(events)
-    if node.snapshot.active:
-        confirm.send(node, NAME, answers.noted(NAME, SetNews(command_id=drawn_id, news=events)))
+    command = SetNews(command_id=drawn_id, news=read_news(data).events)
+    confirm.send(node, NAME, answers.noted(NAME, command), taking.keep)
 
 
 def _answer(node: TradingNode) -> None:
     """Keep on the page what became of the last file."""
-    snapshot: Snapshot = node.snapshot
-    if problem := st.session_state.get(_PROBLEM):
-        st.error(formats.escaped(problem), icon=":material/block:")
-    taken = st.session_state.get(_TAKEN)
-    if taken is not None:
-        st.success(f"The calendar with {taken:,} event(s) is kept; sessions load it when they start.")
-        if answers.asked(NAME) is not None:
-            answers.draw(snapshot, NAME)
+    taking = st.session_state.get(_TAKING)
+    if taking is None:
+        return
+    known = answers.draw(node.snapshot, NAME) if answers.asked(NAME) is not None else None
+    if taking.problem:
+        st.error(formats.escaped(taking.problem), icon=":material/block:")
+        if known is not None:
+            st.caption("The session that runs has the new calendar; the next one would begin with the last one.")
+    elif taking.is_kept:
+        st.success(f"The calendar with {taking.count:,} event(s) is kept; sessions load it when they start.")
+    elif known is not None and not known.accepted:
+        st.caption("The calendar of before stays: for this session, and as the file that the next one loads.")
 
 
 COLUMNS: dict[str, Any] = {

@@ -107,8 +107,8 @@ def _show(snapshot: Snapshot, preview: Preview) -> None:
         st.success(f"**It would pass every gate:** {what}; {when}.", icon=":material/check_circle:")
     instrument = next((item for item in snapshot.instruments if item.name == preview.instrument), None)
     _figures(snapshot, preview, instrument.price_decimals if instrument else 5)
-    st.markdown(f"**Gates** ({len(failed)} of {len(preview.gates)} failed)")
-    st.table(gates(preview.gates), border="horizontal", hide_index=True)
+    st.markdown(f"**Gates** ({len(failed)} of {len(preview.gates)} failed; amounts in {snapshot.currency})")
+    st.table(gates(preview.gates, preview.ts_ns), border="horizontal", hide_index=True)
 
 
 def _figures(snapshot: Snapshot, preview: Preview, decimals: int) -> None:
@@ -131,20 +131,20 @@ def _figures(snapshot: Snapshot, preview: Preview, decimals: int) -> None:
             st.metric(label, value, border=True)
 
 
-def gates(found: tuple[Gate, ...]) -> pd.DataFrame:
-    """List every gate in the order in which it is asked, the failed ones first and bold."""
+def gates(found: tuple[Gate, ...], now_ns: int) -> pd.DataFrame:
+    """List every gate in the order in which it is asked, the failed ones first and bold; times as seen from then."""
     numbered = list(enumerate(found, 1))
     ordered = sorted(numbered, key=lambda pair: pair[1].passed)
-    return pd.DataFrame([_gate(number, gate) for number, gate in ordered])
+    return pd.DataFrame([_gate(number, gate, now_ns) for number, gate in ordered])
 
 
-def _gate(number: int, gate: Gate) -> dict[str, str]:
+def _gate(number: int, gate: Gate, now_ns: int) -> dict[str, str]:
     cells = {
         "No.": str(number),
         "Gate": formats.label(gate.name),
         "Answer": "✓ passed" if gate.passed else "✗ FAILED",
-        "Value": limit_use.grouped(gate.value),
-        "Limit": limit_use.grouped(gate.limit),
+        "Value": limit_use.brief(limit_use.grouped(gate.value), now_ns),
+        "Limit": limit_use.brief(limit_use.grouped(gate.limit), now_ns),
     }
     escaped = {name: formats.escaped(text) for name, text in cells.items()}
     return escaped if gate.passed else {name: f"**{text}**" if text else "" for name, text in escaped.items()}

@@ -10,7 +10,7 @@ from engine.domain.event import TradingState
 from engine.node import TradingNode
 from engine.risk.breakers import Trip
 from engine.snapshot import Snapshot
-from tests.ui.console import opened, order, texts, wait_for
+from tests.ui.console import open_shell, opened, order, texts, wait_for
 from tests.ui.oanda import pick
 
 SAID = {
@@ -69,4 +69,29 @@ def test_a_latch_is_released_with_a_reason(node: TradingNode, name: str) -> None
     pick(app.button, "Release").click().run()
     shot = wait_for(node, lambda snapshot: snapshot.trading_state is TradingState.ACTIVE)
     assert [breaker.name.replace("_", " ") for breaker in shot.breakers] == MEASURING
+    order(node, StopSession(command_id="end"))
+
+
+def test_after_its_release_a_loss_says_that_it_is_measured_anew(node: TradingNode) -> None:
+    """The breaker then measures from another moment than the day's profit or loss, and the drawdown of the session."""
+    config = replace(wiring.default_config(node.settings), speed=60.0)
+    order(node, StartSession(command_id="begin", config=config))
+    session = node._session
+    assert session is not None
+    desk = session.desk
+    desk.day_start_home, desk.peak_home = desk.equity_home * 2, desk.equity_home * 4  # as after a loss of half
+    wait_for(node, lambda snapshot: snapshot.drawdown_pct > 50)
+    app = opened("overview")
+    bars = [item.proto.text for item in app.get("progress")]
+    assert all(text.endswith(", since its release") for text in bars[:2])
+    tiles = {item.label: item for item in app.metric}
+    assert "The breaker daily loss measures since its release." in tiles["Today P/L (USD)"].help
+    assert "at 17:00 America/New_York" in tiles["Today P/L (USD)"].help.replace("\\", "")
+    assert tiles["Drawdown"].delta.startswith("worst ")
+    app = opened("risk")
+    assert "Daily loss is measured since its release; the trading day stands at -" in texts(app).replace("*", "")
+    app.button_group[0].select("Breakers").run()
+    table = next(item.value for item in app.dataframe if "Cause" in item.value.columns)
+    assert table["Cause"].tolist()[:3] == ["measured since its release", "measured since its release", ""]
+    assert "since its release" in next(item.value for item in open_shell().sidebar.markdown if "Day P/L" in item.value)
     order(node, StopSession(command_id="end"))

@@ -9,7 +9,6 @@ import pytest
 from msgspec.structs import replace
 from streamlit.testing.v1 import AppTest
 
-from engine import news
 from engine.domain.command import (
     LOOSEN,
     HaltTrading,
@@ -399,9 +398,15 @@ def test_what_if_refuses_a_size_in_one_sentence(node: TradingNode) -> None:
 
 def test_gates_are_listed_failed_first_in_the_order_in_which_they_are_asked() -> None:
     asked = [("spread", True), ("news", False), ("margin", True), ("exposure", False)]
-    table = what_if.gates(tuple(Gate(name=name, value="1", limit="2", passed=ok) for name, ok in asked))
+    table = what_if.gates(tuple(Gate(name=name, value="1", limit="2", passed=ok) for name, ok in asked), 0)
     assert list(table["No."]) == ["**2**", "**4**", "1", "3"]
     assert list(table["Gate"]) == ["**news**", "**exposure**", "spread", "margin"]
+
+
+def test_times_of_gates_are_short() -> None:
+    day_ns = 1_736_150_400_000_000_000  # Monday 2025-01-06 08:00 UTC
+    closed = Gate(name="weekend", value="the week ends 2025-01-10T22:00:00Z", limit="30 min", passed=True)
+    assert what_if.gates((closed,), day_ns).iloc[0]["Value"] == "the week ends Fri 22\\:00 UTC"
 
 
 def test_what_stopped_trades_is_counted_and_read_once(node: TradingNode, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -425,33 +430,6 @@ def test_nothing_stopped_is_said(node: TradingNode) -> None:
     wait_for(node, lambda snapshot: snapshot.counts.decisions > 2)
     order(node, StopSession(command_id="end"))
     assert "No entry was stopped in " in texts(part(opened("risk"), risk.BLOCKED))
-
-
-def test_news_are_uploaded_kept_and_given_to_the_session(node: TradingNode) -> None:
-    started(node)
-    app = part(opened("risk"), risk.NEWS)
-    assert "Entries are not stopped by news" in texts(app)
-    app.file_uploader[0].set_value(("bad.csv", b"time,currency,title\nsoon,USD,Jobs\n", "text/csv")).run()
-    assert "Line 2: time is 'soon'; it must be a date and time with its offset" in texts(app)
-    assert "Use this calendar" not in [item.label for item in app.button]
-    assert not node.settings.news_path.exists()
-    sound = b"time,currency,title\n2026-01-09T13:30:00Z,USD,Jobs\n2026-01-10T13:30:00Z,*,Rates\n"
-    app.file_uploader[0].set_value(("news.csv", sound, "text/csv")).run()
-    pick(app.button, "Use this calendar").click().run()
-    assert "Accepted at" in answered(node, app, 1)
-    assert [event.title for event in node.snapshot.news] == ["Jobs", "Rates"]
-    assert node.settings.news_path.read_bytes() == sound
-    assert [(row["Moves"], row["Event"]) for row in rows(app, "Event")] == [
-        ("USD", "Jobs"),
-        ("every currency", "Rates"),
-    ]
-
-
-def test_without_a_session_the_file_is_shown_and_a_bad_one_is_told(node: TradingNode) -> None:
-    news.replace(node.settings.news_path, b"time,currency,title\n2026-01-09T13:30:00Z,USD,Jobs\n")
-    assert [row["Time"] for row in rows(opened("risk"), "Event")] == ["2026-01-09 13:30:00 UTC"]
-    node.settings.news_path.write_text("time,currency,title\nsoon,USD,Jobs\n")
-    assert "No session starts before it is replaced." in texts(opened("risk"))
 
 
 STATES = [

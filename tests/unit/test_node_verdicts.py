@@ -9,7 +9,15 @@ from msgspec.structs import replace
 
 from engine import wiring
 from engine.config import Settings
-from engine.domain.command import HaltTrading, Mode, ResumeTrading, SessionConfig, StartSession
+from engine.domain.command import (
+    ClosePosition,
+    HaltTrading,
+    Mode,
+    PauseEntries,
+    ResumeTrading,
+    SessionConfig,
+    StartSession,
+)
 from engine.domain.error import ConfigError
 from engine.domain.event import SessionState, TradingState
 from engine.domain.market import Granularity
@@ -134,3 +142,24 @@ def test_the_halt_file_is_seen_by_a_session_that_sends_nothing(node: TradingNode
     node.settings.halt_path.write_text("by hand")
     wait_for("the halt", lambda: node.snapshot.trading_state is TradingState.HALTED)
     assert "HALT" in node.snapshot.reason
+
+
+def test_what_waits_for_a_yes_is_done_before_the_yes_is_seen_and_never_after_a_no(node: TradingNode) -> None:
+    prepared, clock = gated(node.settings)
+    node.submit(StartSession(command_id="s", config=HOUR), prepared)
+    assert clock.waiting.wait(30)
+    done: list[str] = []
+    seen: list[bool] = []
+
+    def note() -> None:
+        done.append("yes")
+        seen.append(any(verdict.command_id == "p" for verdict in node.snapshot.verdicts))
+
+    node.submit(PauseEntries(command_id="p"), once_accepted=note)
+    node.submit(ClosePosition(command_id="c", instrument="EUR_USD"), once_accepted=lambda: done.append("no"))
+    clock.gate.set()
+    assert node.wait_until_idle(60)
+    assert verdict_on(node, "p").accepted and not verdict_on(node, "c").accepted
+    node.submit(PauseEntries(command_id="late"), once_accepted=lambda: done.append("late"))
+    assert not verdict_on(node, "late").accepted
+    assert (done, seen) == (["yes"], [False])

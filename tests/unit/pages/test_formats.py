@@ -99,3 +99,10 @@ def test_speed_and_names_become_words() -> None:
 def test_text_of_others_cannot_format_the_page() -> None:
     assert formats.escaped("**x** :red[y] $z$") == "\\*\\*x\\*\\* \\:red\\[y\\] \\$z\\$"
     assert formats.sentence("it stopped. ") == formats.sentence("it stopped") == "it stopped."
+
+
+def test_moments_in_a_text_of_the_engine_are_written_as_on_the_page() -> None:
+    assert (
+        formats.moments("closed until 2025-01-06T22:00:00Z, 3 left") == "closed until 2025-01-06 22:00:00 UTC, 3 left"
+    )
+    assert formats.sentence("until 2025-01-06T22:00:00.123Z") == "until 2025-01-06 22\\:00\\:00 UTC."
