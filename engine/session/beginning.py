@@ -146,7 +146,7 @@ class Beginning:
     def _carry(self, curfew: Curfew) -> None:
         """New books release no breaker: they are no way round what stops entries.
 
-        Told again in the new run, from which the next one will take it up. Books that differ are what they are for.
+        Each is told again as it was, for the next run to take up. Books that differ are what new ones are for.
         """
         desk, counted = self._desk, DayStart.parse(curfew.limits.trading_day)
         for tripped in curfew.latched if self._parts.past is None else ():
@@ -154,7 +154,7 @@ class Beginning:
             is_over = desk.panel.is_daily(tripped.breaker) and desk.now_ns >= counted.next_ns(tripped.ts_ns)
             if tripped.breaker != RECONCILIATION and not is_over:
                 latch_again(desk, tripped)
-                self._journal.append(replace(tripped, ts_ns=desk.now_ns))
+                self._journal.append(tripped)
 
     def _open(self, opening: Opening) -> tuple[str, ...]:
         """Take the books up where the past left them, or begin new ones; returns orders of unknown outcome."""

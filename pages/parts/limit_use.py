@@ -152,7 +152,8 @@ def draw(snapshot: Snapshot) -> None:
     st.caption(
         "Of a limit by instrument or currency the row shows the one that is nearest to it. "
         f"{NEAR} is {NEAR_PCT:.0f} % and more, {REACHED} {FULL_PCT:.0f} % and more. "
-        "Entries are sized to Risk per trade and cut to Position size, so these may be full in a sound session."
+        "Entries are sized to Risk per trade and cut to Position size and Position value, so these may be full in a "
+        "sound session."
     )
     for title, items in limit_groups.groups().items():
         st.markdown(f"**{title}**")
