@@ -12,6 +12,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from engine.domain.account import Account
+from engine.domain.calendar import iso_utc
 from engine.domain.check import Check
 from engine.domain.command import SessionConfig
 from engine.domain.error import Bug, ConfigError, HaltTrading, RetryLater
@@ -100,6 +101,8 @@ class Beginning:
             raise RetryLater(self._dispatcher.trouble)
         self._reconcile()
         self._days.open_books(desk.ledger.balance_home + open_pl_home)
+        if parts.curfew is not None:
+            self._refuse_late(parts.curfew)
         return self._is_kept
 
     def _keep(self, curfew: Curfew) -> None:
@@ -114,6 +117,17 @@ class Beginning:
         looser += tuple(f"the news {each}" for each in lacking[:1])
         if looser and desk.now_ns < until_ns:
             raise ConfigError(f"{no_loosening(', '.join(looser), until_ns)}.")
+
+    def _refuse_late(self, curfew: Curfew) -> None:
+        """A limit of the day that was reached while nobody was there is not taken away by a start with looser ones."""
+        desk, looser = self._desk, loosened(curfew.limits, self._desk.limits)
+        view = replace(desk.account_view(), limits=curfew.limits)
+        reached = [each.name for each in desk.panel.breakers if each.daily and each.read(view).over]
+        if looser and reached:
+            raise ConfigError(
+                f"{', '.join(looser)} would be less strict; the limit of breaker {reached[0]} was reached while no "
+                f"session ran, so limits can only be made stricter until {iso_utc(desk.day_end_ns)}."
+            )
 
     def _carry(self, curfew: Curfew) -> None:
         """New books release no breaker and begin no day: they are no way round what stops entries.

@@ -291,9 +291,11 @@ class CommandDesk:
         """What makes a limit less strict wants to be typed, and waits for the next day once one was lost on purpose."""
         if not looser:
             return
-        names, until_ns = ", ".join(looser), self._desk.no_loosening_until_ns
-        if self._desk.now_ns < until_ns:
-            raise Refusal(no_loosening(names, until_ns))
+        desk, names = self._desk, ", ".join(looser)
+        if desk.now_ns < desk.no_loosening_until_ns:
+            raise Refusal(no_loosening(names, desk.no_loosening_until_ns))
+        if desk.state is SessionState.DEGRADED or desk.unreconciled:
+            raise Refusal(f"{names} would be less strict, and nobody knows what was lost meanwhile: {desk.reason}")
         if confirmation != LOOSEN:
             raise Refusal(f"{names} would be less strict; type {LOOSEN} to confirm that")
 

@@ -288,6 +288,47 @@ def test_new_session_is_no_way_around_it(tmp_path: Path) -> None:
     house.close()
 
 
+def test_a_limit_that_was_reached_while_nobody_was_there_is_not_taken_away_by_a_start(tmp_path: Path) -> None:
+    house = House(tmp_path, [falling(next_day_from=40)], {8: 1}, limits=limits(**LOSING))
+    house.steps(8)
+    assert house.session.desk.ledger.held and not house.session.desk.panel.trips
+    house.session.commit()
+    house.crash()
+    for _ in range(10):
+        house.broker.inner.on_frame(house.source.pop())
+    house.clock._now_ns += 10 * MINUTE_NS
+    house.limits = limits(**LOSING | {"daily_loss_pct_max": Decimal(50)})
+    for _ in range(2):  # a refused start does not count as one
+        with pytest.raises(ConfigError, match="would be less strict; the limit of breaker daily_loss was reached"):
+            house.begin()
+        house.crash()
+    house.limits = limits(**LOSING)
+    house.begin()
+    assert [trip.breaker for trip in house.session.desk.panel.trips] == ["daily_loss"]
+    house.close()
+
+
+def test_nothing_gets_looser_while_the_log_cannot_be_read(tmp_path: Path) -> None:
+    """A loss that nobody has read of yet would be forgiven by it."""
+    given = limits(loss_streak_max=1)
+    gap = [bar(index, START - 100 * PIP * (index > 14)) for index in range(40)]
+    house = House(tmp_path, [gap], {8: 1}, limits=given)
+    house.until_sent()
+    house.broker.unreadable = "the broker answers nothing"
+    while house.broker.inner.holdings().trades:
+        house.step()
+    assert not house.session.desk.panel.trips
+    looser = dataclasses.replace(given, loss_streak_max=0)
+    accepted, detail = house.command(UpdateRiskLimits(command_id="u", limits=looser, confirmation=LOOSEN))
+    assert not accepted and detail.endswith("nobody knows what was lost meanwhile: the broker answers nothing")
+    stricter = dataclasses.replace(given, positions_max=1)
+    assert house.command(UpdateRiskLimits(command_id="s", limits=stricter))[0]
+    house.broker.unreadable = ""
+    house.step()
+    assert [trip.breaker for trip in house.session.desk.panel.trips] == ["loss_streak"]
+    house.close()
+
+
 def test_restart_keeps_streak_cool_down_repeats_and_locks(tmp_path: Path) -> None:
     def act(house: House) -> None:
         while not house.session.desk.conduct.losses_in_row:
