@@ -86,9 +86,10 @@ class Beginning:
         self._journal.append(self._started(opening))
         if parts.checks:
             self._journal.append(PreflightDone(ts_ns=desk.now_ns, checks=parts.checks))
+        if parts.curfew is not None:
+            self._go_on_with_day(parts.curfew, opening.balance_home + open_pl_home)
+            self._carry(parts.curfew)
         if parts.past is None:
-            if parts.curfew is not None:
-                self._carry(parts.curfew)
             for trade in opening.trades:
                 orders = tuple(order for order in opening.orders if order.trade_id == trade.trade_id)
                 self._journal.append(TradeFound(ts_ns=desk.now_ns, trade=trade, orders=orders))
@@ -97,8 +98,6 @@ class Beginning:
         for order_id in unfinished:
             self._dispatcher.doubt(order_id, INTERRUPTED)
         self._dispatcher.sync(afresh=True)
-        if self._dispatcher.trouble:
-            raise RetryLater(self._dispatcher.trouble)
         self._reconcile()
         self._days.open_books(desk.ledger.balance_home + open_pl_home)
         if parts.curfew is not None:
@@ -129,17 +128,28 @@ class Beginning:
                 f"session ran, so limits can only be made stricter until {iso_utc(desk.day_end_ns)}."
             )
 
+    def _go_on_with_day(self, curfew: Curfew, equity_home: Decimal) -> None:
+        """A day that runs is ended by no new books and by no other `trading_day`: either would forgive its loss.
+
+        Told again in the new run. New books know nothing of money that was paid in since: it must not pass for a gain
+        that may be lost again, so that the day goes on from the present equity if that is more.
+        """
+        desk, day, counted = self._desk, curfew.day, DayStart.parse(curfew.limits.trading_day)
+        is_new = self._parts.past is None
+        if day is None or desk.now_ns >= counted.next_ns(day.ts_ns) or not (is_new or counted != desk.day):
+            return
+        began_home = max(day.equity_home, equity_home) if is_new else desk.loss_anchor_home
+        desk.day_end_ns = desk.day.next_ns(desk.now_ns)
+        desk.day_start_home = desk.loss_anchor_home = began_home
+        self._journal.append(DayBegan(ts_ns=desk.now_ns, equity_home=began_home))
+
     def _carry(self, curfew: Curfew) -> None:
-        """New books release no breaker and begin no day: they are no way round what stops entries.
+        """New books release no breaker: they are no way round what stops entries.
 
         Told again in the new run, from which the next one will take it up. Books that differ are what they are for.
         """
-        desk, day, counted = self._desk, curfew.day, DayStart.parse(curfew.limits.trading_day)
-        if day is not None and desk.now_ns < desk.day.next_ns(day.ts_ns):
-            desk.day_end_ns = desk.day.next_ns(day.ts_ns)
-            desk.day_start_home = desk.loss_anchor_home = day.equity_home
-            self._journal.append(DayBegan(ts_ns=desk.now_ns, equity_home=day.equity_home))
-        for tripped in curfew.latched:
+        desk, counted = self._desk, DayStart.parse(curfew.limits.trading_day)
+        for tripped in curfew.latched if self._parts.past is None else ():
             # of an earlier day, even when books that began this one have let it go without a word
             is_over = desk.panel.is_daily(tripped.breaker) and desk.now_ns >= counted.next_ns(tripped.ts_ns)
             if tripped.breaker != RECONCILIATION and not is_over:
@@ -173,6 +183,8 @@ class Beginning:
 
     def _reconcile(self) -> None:
         """Nothing is sent before our books and the broker's agree; raises HaltTrading when they do not."""
+        if self._dispatcher.trouble:
+            raise RetryLater(self._dispatcher.trouble)
         if found := self._auditor.differences():
             raise HaltTrading(f"Our books and the broker's differ: {'; '.join(found)}.")
         self._auditor.note_agreement()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.account import Account
+from engine.domain.calendar import iso_utc
 from engine.domain.command import AcknowledgeBreaker, ClosePosition
 from engine.domain.error import HaltTrading, RetryLater
 from engine.domain.event import SessionState, TradingState
@@ -283,6 +284,43 @@ def test_new_books_bring_no_breaker_back_that_ended_with_its_day(tmp_path: Path)
     house.limits = replace(limits, positions_max=9)
     house.restart()
     house.close()
+
+
+@pytest.mark.parametrize("new_books", [False, True])
+def test_another_trading_day_ends_no_day_that_runs(tmp_path: Path, new_books: bool) -> None:
+    """Else whoever has almost lost what a day may cost could begin one anew."""
+    falling = [bar(index, START - min(max(0, index - 10), 10) * Decimal("0.0005")) for index in range(60)]
+    limits = replace(LIMITS, stop_loss_atr=Decimal(50))
+    house = House(tmp_path, [falling], {8: 1}, limits=limits)
+    house.steps(20)
+    began, lost = house.session.desk.loss_anchor_home, house.session.desk.day_pl_home
+    assert lost < -200
+    house.session.stop("stopped by the operator")
+    house.clock._now_ns += 60 * 60 * 10**9
+    house.limits = replace(limits, trading_day="09:00 UTC")
+    for _ in range(2):
+        house.restart(new_books=new_books)
+        desk = house.session.desk
+        assert (desk.loss_anchor_home, desk.day_start_home, desk.day_pl_home) == (began, began, lost)
+        assert iso_utc(desk.day_end_ns) == "2025-01-07T09:00:00Z"
+        house.session.commit()
+    house.close()
+
+
+def test_money_paid_in_before_new_books_hides_no_loss(house: House) -> None:
+    house.until_sent(2)
+    house.steps(3)
+    house.session.commit()
+    house.crash()
+    house.broker.pay(50_000)
+    for _ in range(2):
+        house.begin(new_books=True)
+        desk = house.session.desk
+        assert desk.loss_anchor_home == desk.equity_home > 149_000
+        house.session.commit()
+        house.crash()
+    house.begin()
+    assert house.session.desk.loss_anchor_home == house.session.desk.equity_home
 
 
 def test_new_books_are_what_releases_books_that_differ(house: House) -> None:
