@@ -113,7 +113,7 @@ class DayBegan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PeakReached(msgspec.Struct, frozen=True, kw_only=True):
-    """Equity has risen to this, the highest that the drawdown is measured from; once a minute at most."""
+    """The drawdown is measured from this: a session began with it, or equity has risen to it; once a minute at most."""
 
     ts_ns: int
     equity_home: Decimal

@@ -26,9 +26,7 @@ class Days:
         """Start counting from this equity; a day that runs already keeps its beginning."""
         desk = self._desk
         day_end_ns = desk.day_end_ns
-        # what a reader of the record would know by now
-        opening_home = desk.opening_balance_home + desk.ledger.transferred_home
-        desk.recorded_peak_home = max(desk.fall_anchor_home, opening_home)
+        desk.recorded_peak_home = desk.fall_anchor_home  # as a reader of the record would know it: none is recorded yet
         desk.open_books(equity_home)
         if desk.day_end_ns != day_end_ns:
             self._begin()

@@ -57,8 +57,10 @@ def rebuild(desk: Desk, past: Past) -> tuple[str, ...]:
 
 
 def _started(desk: Desk, event: SessionStarted) -> None:
+    """A peak begins with the run, unless it goes on after a crash; the balance stands for it until one is recorded."""
     ledger = desk.ledger
-    desk.fall_anchor_home = max(desk.fall_anchor_home, event.opening_balance_home)
+    if desk.fall_anchor_home <= 0:
+        desk.fall_anchor_home, desk.recorded_peak_home = event.opening_balance_home, ZERO
     if event.continues is None:
         ledger.begin(event.opening_balance_home, event.opening_transaction_id)
     elif (ledger.balance_home, ledger.last_transaction_id) != (
@@ -87,13 +89,15 @@ def _day(desk: Desk, event: DayBegan) -> None:
 
 
 def _peak(desk: Desk, event: PeakReached) -> None:
-    desk.fall_anchor_home = max(desk.fall_anchor_home, event.equity_home)
+    """The first one of a peak may lie below the balance: what was open then stood at a loss."""
+    known_home = desk.fall_anchor_home if desk.recorded_peak_home else ZERO
+    desk.fall_anchor_home = desk.recorded_peak_home = max(known_home, event.equity_home)
 
 
 def _stopped(desk: Desk, event: SessionStopped) -> None:
     """Whoever stops a session begins the next one with a new peak; a crash does not, and neither does a fault."""
     if event.state is not SessionState.FAULTED:
-        desk.fall_anchor_home = ZERO
+        desk.fall_anchor_home = desk.recorded_peak_home = ZERO
 
 
 def _initialized(desk: Desk, event: OrderInitialized) -> None:

@@ -97,6 +97,22 @@ def test_a_session_that_was_stopped_is_followed_by_one_with_a_new_peak(house: Ho
     assert house.session.desk.equity_home <= house.session.desk.fall_anchor_home < highest
 
 
+def test_a_peak_that_began_below_the_balance_is_the_same_after_a_crash(house: House) -> None:
+    """A session that takes up an open loss measures from its equity; a crash must not make the balance of it."""
+    to_the_top_and_down(house)
+    while house.session.desk.equity_home >= house.session.desk.ledger.balance_home:
+        house.step()
+    house.command(StopSession(command_id="s"))
+    house.session.commit()
+    house.restart()
+    desk = house.session.desk
+    assert desk.fall_anchor_home == desk.equity_home < desk.ledger.balance_home
+    for _ in range(2):
+        house.session.commit()
+        house.restart()
+        assert house.session.desk.fall_anchor_home == desk.fall_anchor_home
+
+
 def test_a_released_drawdown_is_measured_from_where_it_was_released_over_a_crash_too(tmp_path: Path) -> None:
     limits = replace(LIMITS, drawdown_pct_max=Decimal("0.1"))
     house = House(tmp_path, [[bar(index, mid(index)) for index in range(90)]], {8: 1}, limits=limits)
