@@ -106,12 +106,21 @@ def bottom_bar(node: TradingNode) -> None:
 
 
 def start_button(node: TradingNode, snapshot: Snapshot, place: str) -> None:
-    """Draw the button that starts a sandbox session with nothing configured; `place` tells two of them apart."""
+    """Draw the button that starts a sandbox session with nothing configured; `place` tells two of them apart.
+
+    In environment live it says so, and is not the button that draws the eye: who has filled in the form for real money
+    must not take it for the one that begins that.
+    """
     confirm.button(
-        node, snapshot, f"start-{place}", "Start",
+        node, snapshot, f"start-{place}", start_label(node),
         lambda command_id: StartSession(command_id=command_id, config=wiring.default_config(node.settings)),
-        icon=":material/play_arrow:", primary=True, disabled=_is_starting(node),
+        icon=":material/play_arrow:", primary=not is_live(node), disabled=_is_starting(node),
     )  # fmt: skip
+
+
+def start_label(node: TradingNode) -> str:
+    """Name the button that starts a sandbox session."""
+    return "Start sandbox" if is_live(node) else "Start"
 
 
 def _is_starting(node: TradingNode) -> bool:
@@ -260,7 +269,8 @@ def _trading_badge(snapshot: Snapshot) -> str:
 def _buttons(node: TradingNode, snapshot: Snapshot) -> None:
     if not snapshot.active:
         start_button(node, snapshot, "sidebar")
-        st.caption("Start: a sandbox session with generated prices. Other markets and models: page Session.")
+        label = start_label(node)
+        st.caption(f"{label}: a sandbox session with generated prices. Other markets and models: page Session.")
         return
     if unlock.locks_session(node):
         st.caption("To steer this session from here, give the unlock code first. Halt needs none.")
