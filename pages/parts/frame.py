@@ -58,9 +58,16 @@ _CSS = """
 [class*="st-key-keel-danger"] button:hover { background: #a31f1f; border-color: #a31f1f; color: #fff; }
 [class*="st-key-keel-danger"] button:disabled { background: transparent; border-color: currentColor; color: inherit;
   opacity: .5; }
+[data-testid="stCaptionContainer"] { opacity: .78; }
+[data-testid^="stBaseButton-primary"]:enabled { background: #1f6feb; border-color: #1f6feb; color: #fff; }
+[data-testid^="stBaseButton-primary"]:enabled:hover { background: #1857c4; border-color: #1857c4; }
 [class*="st-key-keel-stale"] { opacity: .45; filter: grayscale(1); }
 .st-key-keel-status p { font-variant-numeric: tabular-nums; }
 [data-testid="stMetricValue"], [data-testid="stTable"] { font-variant-numeric: tabular-nums; }
+@media (min-width: 641px) {
+  [data-testid="stColumn"]:has(.st-key-keel-beside) { position: sticky; top: 4rem; align-self: flex-start;
+    max-height: calc(100vh - 10rem); overflow-y: auto; }
+}
 @media (max-width: 640px) {
   .stMainBlockContainer, [data-testid="stBottomBlockContainer"] { padding-left: .8rem; padding-right: .8rem; }
   .st-key-keel-bar { flex-wrap: wrap; row-gap: .4rem; }

@@ -72,7 +72,7 @@ def draw(node: TradingNode, snapshot: Snapshot) -> None:
     if base.limits != snapshot.limits and not edit.typed and not edit.problems:
         start_over()  # changed elsewhere, and nothing is typed that could be lost
         st.rerun()
-    with effect:
+    with effect, st.container(key="keel-beside"):  # stays on the screen beside a long list of inputs
         st.fragment(_effect, run_every=1)(node, base, edit)
 
 
