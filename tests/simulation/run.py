@@ -195,10 +195,25 @@ def _is_fair(gate: Gate) -> bool:
     return gate.name in FAIR_GATES or (gate.name == "trading_state" and lost)
 
 
+def _check_chain(conn: sqlite3.Connection) -> None:
+    """Each commit ends with a hash over its events and the hash before it, so that nothing can be changed unseen."""
+    before, lines = bytes(32), ""
+    query = "SELECT seq, run_id, ts_ns, kind, payload, chain FROM events ORDER BY seq"
+    for *event, chain in conn.execute(query):
+        lines += " ".join(map(str, event)) + "\n"
+        if chain is not None:
+            before, lines = hashlib.sha256(before + lines.encode()).digest(), ""
+            demand(
+                chain == before, "the chain", f"the commit that ends with event {event[0]} is not linked to the last"
+            )
+    demand(not lines, "the chain", "the newest events are in no link")
+
+
 def _check_tables(folder: Path) -> None:
-    """Every table made again from the events is as it stands."""
+    """Every table made again from the events is as it stands, and the events are linked."""
     source = folder / "data.sqlite"
     with closing(sqlite3.connect(source)) as conn:
+        _check_chain(conn)
         before = _tables(conn)
         with closing(sqlite3.connect(folder / "again.sqlite")) as copy:
             conn.backup(copy)
