@@ -26,6 +26,7 @@ RATES: dict[str, float] = {
     "submit_partly": 0.2,
     "log_unreadable": 0.06,
     "log_unreadable_behind": 0.6,
+    "log_unreadable_afresh": 0.15,
     "log_lags": 0.04,
     "log_lazy": 0.2,
     "log_cut_short": 0.3,

@@ -154,6 +154,8 @@ class Line:
         if self._has_sent:  # what an order has done is what one wants to know most
             self._has_sent = False
             self._fail("log_unreadable_behind")
+        if afresh and self.held_ns:  # before it a run would not even begin
+            self._fail("log_unreadable_afresh")
         found = self._read(transaction_id, afresh)
         self.trouble = False
         self.read_afresh |= afresh

@@ -46,6 +46,8 @@ FAIR_GATES = frozenset(
     + ("trading_window", "weekend", "rollover", "news", "cool_down", "order_rate", "repeated_entries")
     + ("spread_ratio", "volatility", "price_collar")
 )
+# A size is cut to these, so that they stand in the way of the second half of a reversal alone.
+SIZED = frozenset(("price_bound", "risk_per_trade", "position_units", "position_value"))
 _RAM = Path("/dev/shm")
 # What no code of ours raises on purpose: the session's boundary would end the run, here it is a broken promise.
 _UNEXPECTED = (
@@ -170,7 +172,7 @@ def _check_healthy(world: World, from_seq: int, from_ns: int) -> None:
         if not isinstance(event, DecisionMade):
             continue
         decision = event.decision
-        strange = {gate.name for gate in decision.blocking if not _is_fair(gate)}
+        strange = {gate.name for gate in decision.blocking if not _is_fair(gate) or gate.name in SIZED}
         demand(not strange, "I27", f"{decision.reason} on {decision.instrument}, and nothing is wrong")
         if decision.action in (Action.ENTER, Action.REVERSE, Action.EXIT):
             _check_ended(check, decision.client_order_id or "")

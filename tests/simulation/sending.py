@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.domain.event import Claim
+from engine.domain.limits import RiskLimits
 from engine.domain.market import NS_PER_S, Bar, Quote
 from engine.domain.order import OrderIntent, OrderReason, OrderStatus
 from tests.simulation.books import Books
@@ -213,3 +214,19 @@ class Wire:
         budget = equity * limits.risk_per_trade_pct / 100
         # a rate that moves along with the price of the stop (USD_JPY) is reckoned with the present one here
         demand(risk <= budget * Decimal("1.02") + CENT, "I10", f"{order_id}: risks {risk:.2f} of {budget:.2f}")
+        many, most = abs(intent.units), _most_units(intent, equity, limits, quote)
+        demand(
+            many * Decimal("1.05") + 1 >= most, "sizing", f"{order_id}: {many} units, by the limits it is {most:.0f}"
+        )
+
+
+def _most_units(intent: OrderIntent, equity: Decimal, limits: RiskLimits, quote: Quote) -> Decimal:
+    """What the risk per trade and the caps of one position allow: a size is cut to them, and to nothing else."""
+    name, price = intent.instrument, quote.ask if intent.units > 0 else quote.bid
+    share = limits.position_pct_max.get(name, limits.position_pct_max["*"])
+    return min(
+        equity * limits.risk_per_trade_pct / 100 / (abs(price - (intent.stop_loss or ZERO)) * quote.loss_rate),
+        limits.position_units_max.get(name, limits.position_units_max["*"]),
+        equity * share / 100 / (quote.mid * quote.home_rate),
+        CATALOGUE[name].units_max,
+    )
