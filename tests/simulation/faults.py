@@ -23,7 +23,7 @@ RATES: dict[str, float] = {
     "submit_bounds": 0.2,
     "submit_illiquid": 0.2,
     "submit_halted": 0.2,
-    "submit_partly": 0.2,
+    "submit_partly": 0.35,
     "log_unreadable": 0.06,
     "log_unreadable_behind": 0.6,
     "log_unreadable_afresh": 0.15,
