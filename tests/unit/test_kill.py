@@ -70,7 +70,7 @@ def test_halt_makes_the_file_that_a_latch_obeys(capsys: pytest.CaptureFixture[st
     code, out, err = run(capsys, "halt", "--reason", "prices look wrong")
     assert (code, err) == (0, "")
     assert out == f"HALT: {path} was made.\nNo engine process owns a database in {path.parent}.\n"
-    assert latch.engaged() == "the file HALT exists in the data folder"
+    assert latch.engaged() == "the file HALT was found in the data folder"
     told = json.loads(path.read_bytes())
     assert told["reason"] == "prices look wrong" and f"process {os.getpid()}" in told["who"]
     assert told["time"].endswith("Z")
