@@ -285,13 +285,16 @@ class TradingSession:
                 desk.forbid_loosening(trip.ts_ns)
 
     def _note_trading_state(self) -> None:
-        """Journal a change of what may leave."""
+        """Journal a change of what may leave, and log it for whoever runs a session without a page."""
         desk = self._desk
         state = desk.trading_state
         if state is not self._known_state:
             self._known_state = state
             desk.decisive_revision = desk.revision + 1
-            self._journal.append(TradingStateChanged(ts_ns=desk.now_ns, state=state, reason=desk.state_reason))
+            why = desk.state_reason
+            self._journal.append(TradingStateChanged(ts_ns=desk.now_ns, state=state, reason=why))
+            level = logging.WARNING if state is TradingState.HALTED else logging.INFO
+            log.log(level, "trading state %s%s", state, f": {why}" if why else "", extra={"subsystem": "session"})
 
     def _warm_up(self) -> None:
         desk = self._desk

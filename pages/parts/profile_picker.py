@@ -47,9 +47,7 @@ def draw(folder: Path) -> Picked:
     except ConfigError as error:
         known = tuple(profiles.BUILT_IN)
         st.error(escaped(str(error)), icon=":material/block:")
-    st.session_state.setdefault(
-        _PICKER, picked.profile.name
-    )  # a save chooses it too, which an index must not contradict
+    st.session_state.setdefault(_PICKER, picked.profile.name)  # a save chooses it too: an index would contradict it
     st.selectbox(
         "Profile of limits",
         list(dict.fromkeys((*known, picked.profile.name))),
