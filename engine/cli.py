@@ -227,7 +227,7 @@ def doctor(
     db: Annotated[Path | None, typer.Option(help="database file; default: console.sqlite in the data folder")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> int:
-    """Check what has to hold before a session of a mode, and start nothing; exit code 1 when something blocks it."""
+    """Check what has to hold before a session of a mode, and start nothing; exit code 1 when they would refuse it."""
     settings = load_settings()
     configure_logging("WARNING", secrets=wiring.secrets(settings))
     chosen = arguments.mode_named(mode)

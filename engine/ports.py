@@ -168,7 +168,8 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     """What a broker said before the start; None is what could not be asked because of what came before.
 
     refused says why the token was not accepted, unread why the account could not be read, unlisted why its instruments
-    could not; each empty when all was well. skew_ns is how far our clock is from the broker's at least, ahead positive.
+    could not (offered is None then) or their prices; each empty when all was well. skew_ns is how far our clock is from
+    the broker's at least, ahead positive.
     tradeable is by instrument, as of ts_ns.
     """
 

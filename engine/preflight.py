@@ -1,6 +1,6 @@
 """I am the preflight: the list of what a careful person checks before a session, each check red or green by itself.
 I may import interlocks, config, the registry, the store's checkup and backup, ports and the domain.
-I must not ask a broker, start anything or refuse: others bring what was asked, and decide what a red check means.
+I must not ask a broker, start anything or refuse: others bring what was asked, and refuse by what blocks.
 My tests are in tests/unit/test_preflight.py and tests/contract/test_preflight.py.
 """
 
@@ -31,7 +31,7 @@ from engine.prediction.registry import ModelRegistry, incompatibility
 from engine.redaction import account_tail
 from engine.store.backup import back_up
 from engine.store.checkup import verify_file
-from engine.store.places import backup_ns, backups
+from engine.store.places import backup_ns, backups, network_file_system
 from engine.store.queries import connect_readonly, has_run
 
 SKEW_NS_MAX = 2 * NS_PER_S
@@ -64,33 +64,43 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def checks(given: Circumstances) -> tuple[Check, ...]:
-    """Make every check that belongs to the mode, in the order in which they are shown."""
+    """Make every check that belongs to the mode, in the order in which they are shown.
+
+    In mode live every red one blocks. Elsewhere only that does without which no session could begin anyway; the rest is
+    a warning, so that what blocks is in each mode exactly what refuses a start.
+    """
     config, settings, mode = given.config, given.settings, given.config.mode
-    found = [check_halt(settings.halt_path), check_database(given.database, given.wall_ns), check_disk(given.database)]
-    found += [check_model(ModelRegistry(settings.models_dir), config)]
+    is_live = mode is Mode.LIVE
+    found = [
+        check_halt(settings.halt_path),
+        check_database(given.database, given.wall_ns, strict=is_live),
+        check_disk(given.database, blocks=is_live),
+        check_model(ModelRegistry(settings.models_dir), config),
+    ]
     if mode.is_simulated:
         return tuple(found)
-    if mode is Mode.LIVE:
+    if is_live:
         found += [check_limits_by_hand(given.arming), check_practice_run(given.database, settings, config)]
     if given.changed_options is not None:
-        found += [check_server_options(given.changed_options, blocks=mode is Mode.LIVE)]
+        found += [check_server_options(given.changed_options, blocks=is_live)]
     found += [check_settings(config, settings)]
     if given.inspection is not None:
         found += _of_broker(given.inspection, config, settings)
-    return (*found, check_alert(given.deliver, blocks=mode is Mode.LIVE))
+    return (*found, check_alert(given.deliver, blocks=is_live))
 
 
 def _of_broker(said: Inspection, config: SessionConfig, settings: Settings) -> Iterator[Check]:
     """Check what the broker said; what it could not be asked, because of what stands before, has no check."""
+    is_live = config.mode is Mode.LIVE
     if said.answered:
-        yield check_clock_skew(said.skew_ns)
+        yield check_clock_skew(said.skew_ns, blocks=is_live)
     yield check_token(said)
     if said.is_listed is not None:
         yield check_account(said, config.currency, settings.oanda_account_id)
     if config.mode.sends_orders and said.is_hedging is not None:
-        yield check_account_type(said)
+        yield check_account_type(said, strict=is_live)
     if said.offered is not None or said.unlisted:
-        yield check_instruments(said, config.instruments)
+        yield check_instruments(said, config.instruments, strict=is_live)
 
 
 def check_halt(path: Path) -> Check:
@@ -99,45 +109,57 @@ def check_halt(path: Path) -> Check:
     return Check(name="halt", ok=found == "none", found=found, wanted="no HALT file")
 
 
-def check_database(database: Path, wall_ns: int) -> Check:
-    """See whether the database is whole and can be written, and that a fresh backup of it is there, or make one."""
+def check_database(database: Path, wall_ns: int, *, strict: bool = True) -> Check:
+    """See whether the database is whole and can be written, and that a fresh backup of it is there, or make one.
+
+    A session can begin without a backup, and where no copy can be made to look at: that blocks only where it is strict.
+    """
     wanted = "writable, whole, with a backup of the last 24 hours"
     try:
-        found = _unwritable(database) or _database(database, wall_ns)
-        ok = not found.startswith("!")
+        is_empty = _is_empty(database)
+        problem = _unwritable(database)
     except (ConfigError, OSError, sqlite3.Error) as error:
-        ok, found = False, str(error)
-    return Check(name="database", ok=ok, found=found.removeprefix("!"), wanted=wanted)
-
-
-def _database(database: Path, wall_ns: int) -> str:
-    if not database.exists():
-        return "none yet; its folder can be written"
-    with closing(connect_readonly(database)) as conn:
-        is_empty = conn.execute("SELECT 1 FROM events LIMIT 1").fetchone() is None
+        is_empty, problem = False, str(error)
+    if problem:
+        return Check(name="database", ok=False, found=problem, wanted=wanted)
     if is_empty:
-        return "empty"
-    whole = verify_file(database)
-    if not whole.ok:
-        return f"!{whole.detail}"
+        found = "empty" if database.exists() else "none yet; its folder can be written"
+        return Check(name="database", ok=True, found=found, wanted=wanted)
+    try:
+        whole = verify_file(database)
+        found = f"{whole.detail}; backup {_backup(database, wall_ns)}" if whole.ok else whole.detail
+    except (ConfigError, OSError, sqlite3.Error) as error:
+        return Check(name="database", ok=False, found=str(error), wanted=wanted, blocks=strict)
+    return Check(name="database", ok=whole.ok, found=found, wanted=wanted)
+
+
+def _is_empty(database: Path) -> bool:
+    with closing(connect_readonly(database)) as conn:
+        return conn.execute("SELECT 1 FROM events LIMIT 1").fetchone() is None
+
+
+def _backup(database: Path, wall_ns: int) -> str:
+    """Name the newest backup, or make one when it is old."""
     made = backups(database)
     if made and 0 <= wall_ns - backup_ns(made[-1]) <= BACKUP_NS_MAX:
-        return f"{whole.detail}; backup {made[-1].name}"
-    return f"{whole.detail}; backup {back_up(database, wall_ns).name} made now"
+        return made[-1].name
+    return f"{back_up(database, wall_ns).name} made now"
 
 
 def _unwritable(database: Path) -> str:
     """Say what cannot be written; looks where the folder would be made when there is none yet."""
     folder = _existing(database.parent)
     if not folder.is_dir():
-        return f"!{folder} is no folder"
+        return f"{folder} is no folder"
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        return f"!the folder {folder} cannot be written: {error.strerror}"
+        return f"the folder {folder} cannot be written: {error.strerror}"
     if database.exists() and not (database.is_file() and os.access(database, os.W_OK)):
-        return f"!{database} is no file that can be written"
+        return f"{database} is no file that can be written"
+    if file_system := network_file_system(database):
+        return f"{database} is on a network file system ({file_system})"
     return ""
 
 
@@ -145,27 +167,34 @@ def _existing(folder: Path) -> Path:
     return next((path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()), Path("/"))
 
 
-def check_disk(database: Path) -> Check:
+def check_disk(database: Path, *, blocks: bool = True) -> Check:
     """See whether there is room for what a session records, and for a backup."""
+    wanted = "room for a session"
     try:
         needed_mb = DISK_MB_MIN + (2 * database.stat().st_size // _MB if database.is_file() else 0)
         free_mb = shutil.disk_usage(_existing(database.parent)).free // _MB
     except OSError as error:
-        return Check(name="disk", ok=False, found=f"it cannot be told: {error.strerror}", wanted="room for a session")
-    return Check(name="disk", ok=free_mb >= needed_mb, found=f"{free_mb} MB free", wanted=f"at least {needed_mb} MB")
+        found = f"it cannot be told: {error.strerror}"
+        return Check(name="disk", ok=False, found=found, wanted=wanted, blocks=blocks)
+    found, wanted = f"{free_mb} MB free", f"at least {needed_mb} MB"
+    return Check(name="disk", ok=free_mb >= needed_mb, found=found, wanted=wanted, blocks=blocks)
 
 
 def check_model(models: ModelRegistry, config: SessionConfig) -> Check:
-    """See whether the model is the one in the manifest, loads, serves what is chosen, and answers."""
-    wanted = "in the manifest, unchanged, loadable, made for what is chosen, and able to answer"
+    """See whether the model is the one in the manifest, loads, serves what is chosen, and answers.
+
+    Outside mode live a model that does not answer is no reason to refuse: the breaker of its faults stops it.
+    """
+    wanted, blocks = "in the manifest, unchanged, loadable, made for what is chosen, and able to answer", True
     try:
         spec = models.spec(config.model_id)
         problem = incompatibility(spec, config.instruments, config.granularity)
-        problem = problem or _unable(models.load(config.model_id), config)
+        if not problem and (problem := _unable(models.load(config.model_id), config)):
+            blocks = config.mode is Mode.LIVE
     except ConfigError as error:
         problem = str(error)
     if problem:
-        return Check(name="model", ok=False, found=problem, wanted=wanted)
+        return Check(name="model", ok=False, found=problem, wanted=wanted, blocks=blocks)
     sha = f", SHA-256 {spec.sha256[:12]}" if spec.sha256 else ", a rule"
     return Check(name="model", ok=True, found=f"{config.model_id}{sha}", wanted=wanted)
 
@@ -241,14 +270,15 @@ def check_settings(config: SessionConfig, settings: Settings) -> Check:
     return Check(name="settings", ok=ok, found=found, wanted=f"an account for mode {config.mode} in .env")
 
 
-def check_clock_skew(skew_ns: int | None) -> Check:
+def check_clock_skew(skew_ns: int | None, *, blocks: bool = True) -> Check:
     """See how far our clock is from the broker's."""
     wanted = f"at most {SKEW_NS_MAX // NS_PER_S} s from the broker's clock"
     if skew_ns is None:
-        return Check(name="clock_skew", ok=False, found="the broker does not tell its time", wanted=wanted)
+        found = "the broker does not tell its time"
+        return Check(name="clock_skew", ok=False, found=found, wanted=wanted, blocks=blocks)
     where = "ahead" if skew_ns > 0 else "behind"
     found = f"at least {abs(skew_ns) / NS_PER_S:.1f} s {where}" if skew_ns else "no difference that can be told"
-    return Check(name="clock_skew", ok=abs(skew_ns) <= SKEW_NS_MAX, found=found, wanted=wanted)
+    return Check(name="clock_skew", ok=abs(skew_ns) <= SKEW_NS_MAX, found=found, wanted=wanted, blocks=blocks)
 
 
 def check_token(said: Inspection) -> Check:
@@ -267,27 +297,33 @@ def check_account(said: Inspection, currency: str, account_id: str) -> Check:
     return Check(name="account", ok=not said.unread and said.currency == currency, found=found, wanted=wanted)
 
 
-def check_account_type(said: Inspection) -> Check:
-    """See whether orders net, and go through this interface."""
+def check_account_type(said: Inspection, *, strict: bool = True) -> Check:
+    """See whether orders net, and go through this interface; a start finds out only the former by itself."""
     found = "hedging" if said.is_hedging else "netting"
     found = f"{found}, of MetaTrader 4" if said.is_mt4 else found
-    return Check(name="account_type", ok=found == "netting", found=found, wanted="netting, not of MetaTrader 4")
+    wanted, blocks = "netting, not of MetaTrader 4", strict or bool(said.is_hedging)
+    return Check(name="account_type", ok=found == "netting", found=found, wanted=wanted, blocks=blocks)
 
 
-def check_instruments(said: Inspection, chosen: tuple[str, ...]) -> Check:
-    """See whether each chosen instrument is offered, and can be traded unless its market is closed."""
+def check_instruments(said: Inspection, chosen: tuple[str, ...], *, strict: bool = True) -> Check:
+    """See whether each chosen instrument is offered, and can be traded unless its market is closed.
+
+    Prices that cannot be read, or not be traded at now, may come later: that blocks only where it is strict.
+    """
     wanted = "offered, and tradeable or their market closed"
     missing = [name for name in chosen if said.offered is not None and name not in said.offered]
     resting = [name for name in chosen if name not in missing and not said.tradeable.get(name, False)]
-    if said.unlisted:
-        return Check(name="instruments", ok=False, found=said.unlisted, wanted=wanted)
     if missing:
         return Check(name="instruments", ok=False, found=f"not offered: {', '.join(missing)}", wanted=wanted)
+    if said.unlisted:
+        blocks = strict or said.offered is None
+        return Check(name="instruments", ok=False, found=said.unlisted, wanted=wanted, blocks=blocks)
     if not resting:
         return Check(name="instruments", ok=True, found=f"tradeable: {', '.join(chosen)}", wanted=wanted)
     closed = is_resting(said.ts_ns)
     what = "market closed" if closed else "not tradeable, though the market is open"
-    return Check(name="instruments", ok=closed, found=f"{what}: {', '.join(resting)}", wanted=wanted)
+    found = f"{what}: {', '.join(resting)}"
+    return Check(name="instruments", ok=closed, found=found, wanted=wanted, blocks=strict)
 
 
 def is_resting(ts_ns: int) -> bool:

@@ -27,7 +27,7 @@ from engine.adapters.sim.market import DEFAULT_START_NS, GeneratedMarket
 from engine.adapters.sim.market_data import SimMarketData
 from engine.adapters.sim.paper import QuotedMarketData
 from engine.config import Settings
-from engine.domain.check import Check, obstacle
+from engine.domain.check import Check, ChecksFailed, obstacle
 from engine.domain.command import Arming, Mode, SessionConfig
 from engine.domain.error import ConfigError, KeelError
 from engine.domain.instrument import Instrument
@@ -190,7 +190,7 @@ def _prepare_at_oanda(
 ) -> Prepared:
     """Open the account that the settings name; every thread that this starts is ended by `close`.
 
-    What the preflight finds is kept with the session; in mode live whatever blocks refuses it.
+    What the preflight finds is kept with the session; what blocks refuses it, and it knows what that is in each mode.
     """
     config = _checked_offline(config, settings)
     check_arming(config, settings, arming)
@@ -200,8 +200,8 @@ def _prepare_at_oanda(
         held.callback(desk.close)
         config = _checked_at_oanda(config, desk)
         found = preflight(config, settings, database, arming, changed_options, desk)
-        if config.mode is Mode.LIVE and (sentence := obstacle(found)):
-            raise ConfigError(sentence)
+        if sentence := obstacle(found):
+            raise ChecksFailed(sentence, found)
         clock, rate = _clock(settings, desk, config.instruments[0])
         data: MarketData = desk.market_data(config.currency, clock.now_ns, rate)
         broker: Broker = desk.broker

@@ -1,14 +1,16 @@
 """I am one check before a start: what was looked at, what was found, and what it should be.
-I may import msgspec.
+I may import msgspec and error.
 I must not look at anything myself, nor hold a secret: a check is journalled and shown.
 My tests are in tests/unit/test_preflight.py.
 """
 
 import msgspec
 
+from engine.domain.error import ConfigError
+
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One check; `found` and `wanted` are words for people, `blocks` says whether a red one stands in the way."""
+    """One check; `found` and `wanted` are words for people, `blocks` says whether a red one refuses the start."""
 
     name: str
     ok: bool
@@ -25,3 +27,11 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 def obstacle(checks: tuple[Check, ...]) -> str | None:
     """Say in one sentence what stands in the way first; None when nothing does."""
     return next((check.sentence for check in checks if check.blocks and not check.ok), None)
+
+
+class ChecksFailed(ConfigError):
+    """A start is refused by its checks; they are all with it, the green ones too."""
+
+    def __init__(self, sentence: str, checks: tuple[Check, ...]) -> None:
+        super().__init__(sentence)
+        self.checks = checks

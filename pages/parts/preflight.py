@@ -58,12 +58,10 @@ def form(node: TradingNode, mode: Mode, config: SessionConfig | None, arming: Ar
 def listed(checks: Sequence[Check], mode: Mode) -> None:
     """List checks with what was found, and say how many stand in the way."""
     blocking = sum(check.blocks and not check.ok for check in checks)
-    if not blocking:
-        st.success("Nothing stands in the way.", icon=":material/check_circle:")
-    elif mode is Mode.LIVE:
-        st.error(f"{_count(blocking)} in the way of a live session.", icon=":material/block:")
+    if blocking:
+        st.error(f"{_count(blocking)} in the way of a {mode} session.", icon=":material/block:")
     else:
-        st.warning(f"{_count(blocking)} in the way; only mode live refuses to start.", icon=":material/warning:")
+        st.success("No check stands in the way.", icon=":material/check_circle:")
     st.markdown("  \n".join(_line(check) for check in checks))
 
 

@@ -155,7 +155,7 @@ def not_offered(house: House) -> None:
 
 def not_tradeable(house: House) -> None:
     def still(page: Any) -> None:
-        page["time"] = "2025-01-08T14:00:00.000000000Z"
+        page["time"] = f"2025-01-08T14{page['time'][13:]}"  # of an open market, and it goes on
         page["prices"][0].update(tradeable=False, status="non-tradeable")
 
     house.proxy.inject(rewritten(still), path="pricing[?]", times=None)
@@ -295,6 +295,24 @@ FORMER = {
 }  # fmt: skip
 
 
+def in_practice(house: House) -> None:
+    house.env["OANDA_ENVIRONMENT"] = "practice"
+    house.config = replace(house.config, mode=Mode.PRACTICE)
+
+
+def other_environment(house: House) -> None:
+    house.env["OANDA_ENVIRONMENT"] = "live"
+
+
+# What a practice session can begin with, however red it is; all else would keep it from beginning anyway.
+WARNED = (
+    slow_clock, fast_clock, no_time, metatrader, not_tradeable, no_backup_possible, full_disk, nobody_to_tell,
+    deaf_receiver, loosened,
+)  # fmt: skip
+IN_PRACTICE = [case for case in CASES if case[0] not in ("limits_by_hand", "settings")]
+IN_PRACTICE.append(("settings", other_environment))
+
+
 def files(house: House) -> list[Path]:
     """Every file, without those that SQLite keeps beside a database that is being read."""
     found = (path for path in house.folder.rglob("*") if path.is_file())
@@ -338,6 +356,22 @@ def test_each_red_check_alone_refuses_a_live_start(name: str, spoil: Callable[[H
     assert files(house) == before
 
 
+@pytest.mark.parametrize(("name", "spoil"), IN_PRACTICE, ids=lambda value: getattr(value, "__name__", value))
+def test_in_practice_what_refuses_a_start_blocks_and_the_rest_warns(
+    name: str, spoil: Callable[[House], None], house: House
+) -> None:
+    in_practice(house)
+    spoil(house)
+    found = house.look()
+    assert {each for each, check in found.items() if not check.ok} == {name}, found
+    assert found[name].blocks is (spoil not in WARNED)
+    if spoil in WARNED:
+        house.start()
+        return
+    with pytest.raises(ConfigError):
+        house.start()
+
+
 def test_a_broker_that_is_not_there_is_one_red_check(house: House) -> None:
     with house.proxy.refusing():
         found = house.look()
@@ -347,9 +381,8 @@ def test_a_broker_that_is_not_there_is_one_red_check(house: House) -> None:
 
 
 def test_a_practice_session_is_not_refused_by_what_did_not_refuse_it_before(house: House) -> None:
-    house.env |= {"OANDA_ENVIRONMENT": "practice", "KEEL_ALERT_URL": ""}
-    house.config = replace(house.config, mode=Mode.PRACTICE)
-    for spoil in (fast_clock, full_disk, loosened, metatrader):
+    in_practice(house)
+    for spoil in (fast_clock, full_disk, loosened, metatrader, nobody_to_tell):
         spoil(house)
     prepared = wiring.prepare(house.config, house.settings, None, None, house.changed_options)
     prepared.close()
@@ -357,7 +390,7 @@ def test_a_practice_session_is_not_refused_by_what_did_not_refuse_it_before(hous
     assert {name for name, check in found.items() if not check.ok} == {
         "clock_skew", "disk", "server_options", "account_type", "alert",
     }  # fmt: skip
-    assert not found["alert"].blocks and not found["server_options"].blocks
+    assert not any(check.blocks for check in found.values() if not check.ok)
     assert not {"limits_by_hand", "practice_run"} & set(found)
 
 
@@ -428,6 +461,22 @@ def test_the_doctor_names_what_blocks(house: House, capsys: pytest.CaptureFixtur
     assert [check["name"] for check in told["checks"] if not check["ok"] and check["blocks"]] == ["account_type"]
     limits = doctor(house, capsys, "--mode", "live", "--instruments", "EUR_USD")
     assert limits[0] == 1 and "BLOCKS   limits_by_hand" in limits[1]
+
+
+def test_the_doctor_and_a_practice_start_say_the_same(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    in_practice(house)
+    chosen = ("--mode", "practice", "--instruments", "EUR_USD", "--model", "flat")
+    fast_clock(house)
+    code, out, _ = doctor(house, capsys, *chosen, "--json")
+    told = json.loads(out)
+    assert (code, told["ok"]) == (0, True)
+    assert [(each["name"], each["blocks"]) for each in told["checks"] if not each["ok"]] == [("clock_skew", False)]
+    assert "warning  clock_skew" in doctor(house, capsys, *chosen)[1]
+    assert main(["session", *chosen, "--duration", "1m"]) == 0
+    house.settings.halt_path.touch()
+    code, out, _ = doctor(house, capsys, *chosen)
+    assert code == 1 and "BLOCKS   halt" in out
+    assert main(["session", *chosen, "--duration", "1m"]) == 2
 
 
 @pytest.mark.parametrize("words", [("--mode", "replay"), ("--mode", "life"), ("--granularity", "M7"), ("--limit", "x")])

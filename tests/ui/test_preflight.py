@@ -53,7 +53,7 @@ def test_other_modes_have_no_list(mode: Mode, set_up: TradingNode) -> None:
 def test_what_was_found_is_a_list_of_words_and_icons(practice: TradingNode) -> None:
     app = checked(unlocked(practice))
     said = texts(app)
-    assert "Nothing stands in the way." in said
+    assert "No check stands in the way." in said
     assert ":green[:material/check_circle: ok] **Token**: accepted" in said
     assert ":green[:material/check_circle: ok] **Account type**: netting" in said
     assert ":orange[:material/warning: warning] **Test alert**: KEEL_ALERT_URL is not set" in said.replace("\\", "")
@@ -67,7 +67,7 @@ def test_what_stands_in_the_way_is_said(set_up: TradingNode) -> None:
     set_up.settings.halt_path.touch()
     app = checked(unlocked(set_up))
     said = texts(app)
-    assert "2 checks stand in the way; only mode live refuses to start." in said
+    assert "2 checks stand in the way of a practice session." in said
     assert ":red[:material/block: blocks] **HALT file**" in said
     assert ":red[:material/block: blocks] **Token**: OANDA (practice) cannot be reached" in said
     assert "**Account**" not in said

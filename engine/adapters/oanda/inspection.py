@@ -4,7 +4,7 @@ I must not open, send or refuse anything: what cannot be asked is said.
 My tests are in tests/contract/test_preflight.py and tests/unit/adapters/oanda/test_inspection.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -44,22 +44,24 @@ def inspected(
         return replace(found, unread=str(error))
     found = replace(found, currency=summary.account.currency, is_hedging=summary.hedging_enabled)
     try:
-        return replace(found, **_of_instruments(http, account_id, environment, instruments))
+        path = path_of("accounts", account_id, "instruments")
+        found = replace(found, offered=frozenset(asked(http, path, parse_instruments, environment)))
+        return replace(found, **_of_prices(http, account_id, environment, found.offered, instruments))
     except ConfigError as error:
         return replace(found, unlisted=str(error))
 
 
-def _of_instruments(http: OandaHttp, account_id: str, environment: str, wanted: tuple[str, ...]) -> dict[str, Any]:
-    path = path_of("accounts", account_id, "instruments")
-    offered = frozenset(asked(http, path, parse_instruments, environment))
-    known = [name for name in wanted if name in offered]
+def _of_prices(
+    http: OandaHttp, account_id: str, environment: str, offered: Collection[str] | None, wanted: tuple[str, ...]
+) -> dict[str, Any]:
+    known = [name for name in wanted if offered and name in offered]
     if not known:
-        return {"offered": offered}
+        return {}
     path = path_of("accounts", account_id, "pricing", instruments=",".join(known))
     pricing = asked(http, path, parse_pricing, environment)
     tradeable = {price.instrument: price.tradeable for price in pricing.prices}
     newest_ns = max((price.ts_ns for price in pricing.prices), default=0)
-    return {"offered": offered, "tradeable": tradeable, "ts_ns": pricing.ts_ns or newest_ns}
+    return {"tradeable": tradeable, "ts_ns": pricing.ts_ns or newest_ns}
 
 
 def skew_ns(date: str, begun_ns: int, ended_ns: int) -> int | None:
