@@ -13,6 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from engine import wiring
+from engine.adapters.day_lock import FileDayLocks
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.domain.command import Command, Mode, SessionConfig
 from engine.domain.error import Bug, ConfigError, HaltTrading, KeelError
@@ -254,7 +255,8 @@ class World:
         try:
             # new books are tried where they would be a way round what a bad day forbids
             store: Any = process.store
-            process.session = wiring.begin(prepared, store, process.latch, new_books=is_forbidden)
+            locks = FileDayLocks(self._path.parent, self._path)
+            process.session = wiring.begin(prepared, store, process.latch, locks, new_books=is_forbidden)
         except KeelError as error:
             self.refused = str(error)
             self._is_modest = is_forbidden
