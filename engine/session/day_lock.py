@@ -99,9 +99,10 @@ class LockKeeper:
 
     def tripped(self, trip: Trip) -> None:
         """Lock the rest of the day; the trip is on the disk of the journal by now."""
-        until_ns = self._desk.day.next_ns(trip.ts_ns)
-        self._desk.forbid_loosening(until_ns)
+        desk = self._desk
+        desk.forbid_loosening(desk.day.next_ns(trip.ts_ns))
         if self._account:
+            until_ns = desk.no_loosening_until_ns  # of an earlier trip, if the clock was set back since
             self._write(DayLock(account=self._account, breaker=trip.breaker, tripped_ns=trip.ts_ns, until_ns=until_ns))
 
     def look(self) -> None:

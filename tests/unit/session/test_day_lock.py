@@ -75,6 +75,13 @@ def test_a_trip_is_in_the_data_folder_as_soon_as_it_is_in_the_journal(house: Hou
     }
 
 
+def test_a_trip_does_not_shorten_the_lock_of_one_before(house: House) -> None:
+    later_ns = house.clock.now_ns() + 40 * HOURS_NS
+    house.session.desk.forbid_loosening(later_ns)  # as by a trip under a clock that was ahead
+    until_tripped(house)
+    assert written(house)["until_ns"] == later_ns
+
+
 @pytest.mark.parametrize("new_books", [False, True])
 def test_another_database_does_not_start_before_the_day_is_over(lost: House, new_books: bool) -> None:
     told = written(lost)
