@@ -4,6 +4,7 @@ I must not sleep, read a clock, or draw a lot that does not hang on the seed.
 My tests are in tests/simulation/test_gate.py.
 """
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -343,6 +344,7 @@ class World:
             demand(noticed, "sleep", "the process stood still, and went on as if nothing had been")
             self._check_answered(commands, session)
             self._check_lies(process)
+            self._check_locked()
             demand(not self.checker.owed_end or session.finished, "one Keel", f"{self.checker.owed_end} is not ours")
             self.checker.owed_end = ""
             if process.feed is not None:
@@ -367,6 +369,14 @@ class World:
             stopped = session.finished or self.checker.halted
             stopped = stopped or "reconciliation" in self.checker.tripped | self.checker.released
             demand(stopped, "I13", "the broker's holdings differ from the books and nothing stopped")
+
+    def _check_locked(self) -> None:
+        """While a session runs the data folder knows of a lost day too: another database would be a way round it."""
+        until_ns = self.checker.rules.until_ns
+        if self.clock.read() < until_ns:
+            locks = [json.loads(path.read_bytes()) for path in self._path.parent.glob("day-lock-*.json")]
+            known = [lock["until_ns"] for lock in locks]
+            demand(known == [until_ns], "bad day", f"locked until {until_ns}, in the data folder until {known}")
 
     def _explain(self, text: str, error: KeelError | None = None) -> None:
         """An error that ends a run must be the doing of a fault; a broken rule of our own is nobody's."""
