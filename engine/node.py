@@ -321,7 +321,10 @@ class TradingNode:
         self._store = self._store or wiring.open_store(self.database_path)
         self._back_up(ready.config)
         new_books: bool = command.new_books  # type: ignore[union-attr]
-        self._session = wiring.begin(ready, self._store, self.latch, new_books=new_books, alerter=self._messenger)
+        locks = wiring.day_locks(self.settings, self.database_path)
+        self._session = wiring.begin(
+            ready, self._store, self.latch, locks, new_books=new_books, alerter=self._messenger
+        )
         self._session.continue_from(self._snapshot.revision)
         self._clock = ready.clock
         self._speed = ready.config.speed

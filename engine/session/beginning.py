@@ -21,11 +21,24 @@ from engine.domain.instrument import Instrument
 from engine.domain.limit_changes import loosened
 from engine.domain.schedule import DayStart
 from engine.domain.window import BarWindow
-from engine.ports import Alerter, Broker, Clock, Curfew, Journal, KillSwitch, MarketData, Opening, Past, Predictor
+from engine.ports import (
+    Alerter,
+    Broker,
+    Clock,
+    Curfew,
+    DayLocks,
+    Journal,
+    KillSwitch,
+    MarketData,
+    Opening,
+    Past,
+    Predictor,
+)
 from engine.risk.hours import taken_out
 from engine.session.alarm import SILENT
 from engine.session.audit import RECONCILIATION, Auditor
 from engine.session.commands import no_loosening
+from engine.session.day_lock import UNLOCKED, LockKeeper
 from engine.session.days import Days
 from engine.session.desk import BARS_SHOWN, Desk
 from engine.session.dispatch import Dispatcher
@@ -38,7 +51,8 @@ class SessionParts:
 
     past is what earlier runs recorded of the account whose books this session goes on with. former_orders are the ids
     of all orders that the database has of the account: one that older books sent may still arrive. curfew is what its
-    runs leave behind whatever books they kept, checks what the preflight found, none for a simulated session.
+    runs leave behind whatever books they kept, locks what is known of that outside the database, checks what the
+    preflight found, none for a simulated session.
     """
 
     config: SessionConfig
@@ -54,6 +68,7 @@ class SessionParts:
     past: Past | None = None
     former_orders: frozenset[str] = frozenset()
     curfew: Curfew | None = None
+    locks: DayLocks = UNLOCKED
     alerter: Alerter = SILENT
     checks: tuple[Check, ...] = ()
 
@@ -61,12 +76,21 @@ class SessionParts:
 class Beginning:
     """Takes the books up, catches up with the broker's log and compares."""
 
-    def __init__(self, parts: SessionParts, desk: Desk, dispatcher: Dispatcher, auditor: Auditor, days: Days) -> None:
+    def __init__(
+        self,
+        parts: SessionParts,
+        desk: Desk,
+        dispatcher: Dispatcher,
+        auditor: Auditor,
+        days: Days,
+        lock: LockKeeper,
+    ) -> None:
         self._parts = parts
         self._desk = desk
         self._dispatcher = dispatcher
         self._auditor = auditor
         self._days = days
+        self._lock = lock
         self._journal = parts.journal
         self._is_kept = False
 
@@ -80,6 +104,8 @@ class Beginning:
         parts.market_data.start(parts.config.instruments, parts.config.granularity)
         opening = parts.broker.opening()
         self._is_kept = self._days.is_kept = bool(opening.account)
+        if self._is_kept:
+            self._lock.begin(opening.account, parts.curfew)
         if parts.curfew is not None:
             self._keep(parts.curfew)
         unfinished = self._open(opening)
@@ -106,11 +132,7 @@ class Beginning:
 
     def _keep(self, curfew: Curfew) -> None:
         """Starting anew is no way round what a bad day forbids; raises ConfigError when limits would be less strict."""
-        desk, day = self._desk, DayStart.parse(curfew.limits.trading_day)
-        for breaker, trip_ns in curfew.trips.items():
-            if desk.panel.is_daily(breaker):
-                desk.forbid_loosening(trip_ns, day)
-        looser = loosened(curfew.limits, desk.limits)
+        desk, looser = self._desk, loosened(curfew.limits, self._desk.limits)
         until_ns = desk.no_loosening_until_ns
         lacking = taken_out(curfew.news, desk.hours.news, desk.limits, desk.now_ns, until_ns)
         looser += tuple(f"the news {each}" for each in lacking[:1])

@@ -84,7 +84,7 @@ def read_curfew(conn: sqlite3.Connection, account: str) -> Curfew | None:
     for seq, kind, payload in conn.execute(_STRICT, (account,)) if account else ():
         event = read_event(seq, kind, payload)
         if isinstance(event, BreakerTripped):
-            trips[event.breaker] = event.ts_ns
+            trips[event.breaker] = max(event.ts_ns, trips.get(event.breaker, 0))  # a clock may have been set back
             latched[event.breaker] = event
         elif isinstance(event, BreakerReleased):
             latched.pop(event.breaker, None)

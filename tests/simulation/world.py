@@ -4,6 +4,7 @@ I must not sleep, read a clock, or draw a lot that does not hang on the seed.
 My tests are in tests/simulation/test_gate.py.
 """
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from engine import wiring
+from engine.adapters.day_lock import FileDayLocks
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.domain.command import Command, Mode, SessionConfig
 from engine.domain.error import Bug, ConfigError, HaltTrading, KeelError
@@ -259,7 +261,8 @@ class World:
         try:
             # new books are tried where they would be a way round what a bad day forbids
             store: Any = process.store
-            process.session = wiring.begin(prepared, store, process.latch, new_books=is_forbidden)
+            locks = FileDayLocks(self._path.parent, self._path)
+            process.session = wiring.begin(prepared, store, process.latch, locks, new_books=is_forbidden)
         except KeelError as error:
             self.refused = str(error)
             self._is_modest = is_forbidden
@@ -349,6 +352,7 @@ class World:
             self._check_answered(commands, session)
             process.pictures.check_pages(commands)
             self._check_lies(process)
+            self._check_locked()
             demand(not self.checker.owed_end or session.finished, "one Keel", f"{self.checker.owed_end} is not ours")
             self.checker.owed_end = ""
             if process.feed is not None:
@@ -373,6 +377,14 @@ class World:
             stopped = session.finished or self.checker.halted
             stopped = stopped or "reconciliation" in self.checker.tripped | self.checker.released
             demand(stopped, "I13", "the broker's holdings differ from the books and nothing stopped")
+
+    def _check_locked(self) -> None:
+        """While a session runs the data folder knows of a lost day too: another database would be a way round it."""
+        until_ns = self.checker.rules.until_ns
+        if self.clock.read() < until_ns:
+            locks = [json.loads(path.read_bytes()) for path in self._path.parent.glob("day-lock-*.json")]
+            known = [lock["until_ns"] for lock in locks]
+            demand(known == [until_ns], "bad day", f"locked until {until_ns}, in the data folder until {known}")
 
     def _explain(self, text: str, error: KeelError | None = None) -> None:
         """An error that ends a run must be the doing of a fault; a broken rule of our own is nobody's."""

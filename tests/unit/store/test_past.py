@@ -94,6 +94,19 @@ def test_a_past_is_what_happened_without_what_was_only_told(tmp_path: Path) -> N
     assert 0 < len(past.events) < len(tape.events)
 
 
+def test_a_trip_of_a_clock_that_was_set_back_does_not_shorten_what_the_one_before_forbids(tmp_path: Path) -> None:
+    path = tmp_path / "keel.sqlite"
+    tape = first_run()
+    later_ns = tape.events[-1].ts_ns
+    tape.add(BreakerReleased(ts_ns=later_ns, breaker="daily_loss", reason="looked at it"))
+    tape.add(BreakerTripped(ts_ns=later_ns - MINUTE_NS, breaker="daily_loss", value="3.1 %", limit="3 %"))
+    written(path, tape)
+    store = opened_store(path)
+    found = store.curfew(ACCOUNT)
+    store.close()
+    assert found is not None and found.trips == {"daily_loss": later_ns}
+
+
 def test_a_past_reaches_back_to_the_run_that_began_the_books_and_over_crashes(tmp_path: Path) -> None:
     path = tmp_path / "keel.sqlite"
     older, first = Tape(1, account=ACCOUNT), Tape(2, account=ACCOUNT)
