@@ -1,5 +1,5 @@
 """I am the command line: `python -m engine …`, for people and scripts without a browser.
-I may import node, kill, wiring, config, cli_limits and the store's export, backup and checkup.
+I may import node, wiring, config, cli_kill, cli_limits and the store's export, backup and checkup.
 I must not trade by another path than the console does: I start the same node.
 My tests are in tests/unit/test_cli.py.
 """
@@ -16,7 +16,8 @@ import msgspec
 import typer
 from typer.exceptions import TyperException
 
-from engine import arguments, kill, wiring
+from engine import arguments, wiring
+from engine.cli_kill import flatten, halt, refused, status
 from engine.cli_limits import limits_app, session_limits
 from engine.config import Settings, configure_logging, load_settings
 from engine.domain.calendar import iso_utc
@@ -43,15 +44,14 @@ app.add_typer(bars_app, name="bars")
 store_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look after the database.")
 app.add_typer(store_app, name="store")
 
-_TIMEOUT_S_MAX = 3_600
-
 
 def main(words: list[str] | None = None) -> int:
     """Run one command; bad input is one sentence on stderr and exit code 2, a failed run 1."""
+    words = sys.argv[1:] if words is None else words
     try:
         result = app(words, standalone_mode=False, prog_name="python -m engine")
     except ConfigError as error:
-        return _complain(str(error), 2)
+        return _complain(refused(str(error), words), 2)
     except KeelError as error:
         return _complain(str(error), 1)
     except typer.Exit as leaving:
@@ -59,7 +59,7 @@ def main(words: list[str] | None = None) -> int:
     except typer.Abort:
         return _complain("Aborted.", 130)
     except TyperException as error:
-        return _complain(error.format_message(), 2)
+        return _complain(refused(error.format_message(), words), 2)
     return result if isinstance(result, int) else 0
 
 
@@ -158,61 +158,9 @@ def venue(
     return 0
 
 
-@app.command()
-def halt(
-    reason: Annotated[str, typer.Option(help="why, for whoever finds the file")] = "",
-    release: Annotated[bool, typer.Option("--release", help="remove the file: orders may be sent again")] = False,
-    data: Annotated[Path | None, typer.Option(help="data folder; default: the one of .env")] = None,
-) -> int:
-    """Make the file HALT: no engine of the data folder sends an order any more, this one or a later one."""
-    path = kill.halt_path(data)
-    for line in kill.release(path) if release else kill.halt(path, reason):
-        typer.echo(line)
-    return 0
-
-
-@app.command()
-def flatten(
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
-    timeout: Annotated[str, typer.Option(help="seconds after which no new round begins")] = "60",
-    account: Annotated[str, typer.Option(help="account of the same token; default: the one of .env")] = "",
-    data: Annotated[Path | None, typer.Option(help="data folder; default: the one of .env")] = None,
-) -> int:
-    """Halt, cancel every order and close every position at OANDA, and prove it; needs no console and no database."""
-    settings = kill.kill_settings(data, account)
-    patience = kill.Patience(timeout_s=_timeout_s(timeout))
-    name = kill.checked_account(settings)
-    configure_logging("WARNING", secrets=wiring.secrets(settings))
-    if not yes:
-        _confirm_flatten(name)
-    typer.echo(f"Flattening {name}.", err=True)
-    try:
-        outcome = kill.flatten(settings, lambda text: typer.echo(text, err=True), patience)
-    except KeyboardInterrupt:
-        return _complain(f"NOT FLAT: broken off, {name} was not looked at again; run it again.", 130)
-    typer.echo(outcome.text)
-    return 0 if outcome.flat else 1
-
-
-@app.command()
-def status(
-    broker: Annotated[bool, typer.Option("--broker", help="ask the broker as well")] = False,
-    db: Annotated[Path | None, typer.Option(help="database file; default: console.sqlite in the data folder")] = None,
-    data: Annotated[Path | None, typer.Option(help="data folder; default: the one of .env")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
-) -> int:
-    """Tell whether trading is halted, who owns the database, how its last run stands, and what the broker holds."""
-    settings = kill.kill_settings(data)
-    configure_logging("WARNING", secrets=wiring.secrets(settings))
-    told = kill.status(settings, db, broker=broker)
-    if as_json:
-        typer.echo(msgspec.json.encode(told).decode())
-    else:
-        for line in kill.lines(told):
-            typer.echo(line)
-    for problem in told.problems:
-        typer.echo(problem, err=True)
-    return 1 if told.problems else 0
+app.command()(halt)
+app.command()(flatten)
+app.command()(status)
 
 
 @app.command()
@@ -331,13 +279,6 @@ def check_bars(files: Annotated[list[str], typer.Argument(help="EUR_USD=FILE or 
     return 0
 
 
-def _timeout_s(text: str) -> int:
-    seconds = arguments.whole("--timeout", text)
-    if not 1 <= seconds <= _TIMEOUT_S_MAX:
-        raise ConfigError(f"--timeout {seconds} is out of range; allowed are 1 to {_TIMEOUT_S_MAX} seconds.")
-    return seconds
-
-
 @store_app.command("verify")
 def verify_store(
     db: Annotated[Path | None, typer.Option(help="database file")] = None,
@@ -387,13 +328,6 @@ def _check_line(check: Check) -> str:
     word = "ok" if check.ok else "BLOCKS" if check.blocks else "warning"
     wanted = "" if check.ok else f"; wanted: {check.wanted}"
     return f"{word:<8} {check.name:<15} {check.found.rstrip('.')}{wanted}"
-
-
-def _confirm_flatten(name: str) -> None:
-    if not sys.stdin.isatty():
-        raise ConfigError(f"Nobody can be asked whether to flatten {name}; add --yes.")
-    if typer.prompt(f"Type FLATTEN to halt and to close everything in {name}", err=True) != "FLATTEN":
-        raise ConfigError("Nothing was done: FLATTEN was not typed.")
 
 
 def _run(prepared: wiring.Prepared, settings: Settings, db: Path | None, *, new_books: bool) -> Snapshot:

@@ -16,7 +16,7 @@ from engine import profiles
 from engine.config import load_settings
 from engine.domain.error import ConfigError
 from engine.domain.limit_changes import changes, limits_from_text, limits_named, limits_touched, values_of
-from engine.domain.limits import ANY, RiskLimits, limit_fields
+from engine.domain.limits import ANY, RiskLimits, counted, limit_fields
 
 limits_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look after profiles of risk limits.")
 _LOOSENS = "LOOSENS"
@@ -44,7 +44,9 @@ def show_limits(
         return 0
     for item in limit_fields():
         mark = "*" if item.name in shown.stated else " "
-        typer.echo(f"{mark} {item.name:<22} {_line(values[item.name])} {item.metadata['unit']}".rstrip())
+        value, unit = _line(values[item.name]), str(item.metadata["unit"])
+        with_unit = counted(value, unit) if "low" in item.metadata else f"{value} (allowed: {unit})"
+        typer.echo(f"{mark} {item.name:<22} {with_unit}")
     return 0
 
 

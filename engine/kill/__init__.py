@@ -6,10 +6,11 @@ My tests are in tests/unit/test_kill.py and tests/contract/test_kill.py.
 
 from engine.kill.access import halt_path, kill_settings
 from engine.kill.flattening import Patience, checked_account, flatten
-from engine.kill.halting import halt, release
+from engine.kill.halting import NotWritten, halt, release
 from engine.kill.status import lines, status
 
 __all__ = [
+    "NotWritten",
     "Patience",
     "checked_account",
     "flatten",

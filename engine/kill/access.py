@@ -38,22 +38,27 @@ def kill_settings(
 
 
 def halt_path(
-    data: Path | None = None, environment: Mapping[str, str] | None = None, env_file: Path = Path(".env")
+    data: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    env_file: Path = Path(".env"),
+    *,
+    may_be_made: bool = False,
 ) -> Path:
     """Say where the file HALT belongs, from the data folder alone.
 
     Raises ConfigError when .env cannot be read, or there is no such folder: an engine that runs has made its own, so
-    that a new one could only halt nobody.
+    that a new one could only halt nobody. Who goes on to close may make it: positions are there without an engine too.
     """
     given = {"KEEL_DATA_DIR": str(data)} if data is not None else _given(_NEEDED[:1], environment, env_file)
     path = load_settings(given, Path(os.devnull)).halt_path
-    _check_folder(path.parent)
+    if not may_be_made:
+        _check_folder(path.parent)
     return path
 
 
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
-        raise ConfigError(f"The data folder {folder} does not exist, so no engine runs on it; nothing was done.")
+        raise ConfigError(f"The data folder {folder} does not exist, so no engine runs on it.")
 
 
 def _given(keys: Sequence[str], environment: Mapping[str, str] | None, env_file: Path) -> dict[str, str]:

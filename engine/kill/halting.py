@@ -36,7 +36,7 @@ class Halt(msgspec.Struct, frozen=True, kw_only=True):
 
 def halt(path: Path, reason: str = "") -> tuple[str, ...]:
     """Make the file unless it is there; returns sentences for people. Raises NotWritten."""
-    first = f"HALT: {path} was made." if make(path, reason) else f"HALT: {path} was there already."
+    first = f"HALT: {path} was made." if make(path, reason) else _there_already(path, reason)
     return (first, *_engines(path.parent))
 
 
@@ -92,6 +92,16 @@ def read(path: Path) -> Halt | None:
         return Halt(since_ns=since_ns, reason=content.decode("utf-8", "replace").strip()[:200])
     known = {key: told[key] for key in ("time", "who", "reason") if key in told}
     return Halt(since_ns=since_ns, **known)
+
+
+def _there_already(path: Path, reason: str) -> str:
+    """The file keeps what it says of the first halt; whoever gave another reason is told that it stands nowhere."""
+    found = None
+    with suppress(OSError):
+        found = read(path)
+    by = f", since {found.time or iso_utc(found.since_ns)}: {found.reason or BY_HAND}" if found else ""
+    lost = f" It keeps that; the reason given now was not recorded: {reason}" if reason else ""
+    return f"HALT: {path} was there already{by}.{lost}"
 
 
 def _content(reason: str) -> bytes:

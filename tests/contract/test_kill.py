@@ -345,7 +345,7 @@ def test_the_command_says_flat_and_ends_with_zero(
     assert main(["flatten", "--yes"]) == 0
     told = capsys.readouterr()
     assert told.out.startswith("FLAT: account …7001 (practice at ") and is_flat(stand)
-    assert told.err.startswith("Flattening account …7001 (practice at ")
+    assert told.err.splitlines()[2].startswith("Flattening account …7001 (practice at ")
     assert TOKEN not in told.out + told.err
 
 
@@ -358,7 +358,7 @@ def test_flatten_with_the_broker_answering_errors_says_not_flat_and_exits_non_ze
     assert capsys.readouterr().out.startswith("NOT FLAT: ")
 
 
-def test_nobody_to_ask_means_nothing_is_done(
+def test_nobody_to_ask_means_halted_and_nothing_closed(
     stand: Stand, settings: Settings, house: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stand.order(1000)
@@ -367,9 +367,9 @@ def test_nobody_to_ask_means_nothing_is_done(
     child = subprocess.run(
         [sys.executable, "-m", "engine", "flatten"], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
-    assert (child.returncode, child.stdout) == (2, "")
-    assert "add --yes" in child.stderr and len(child.stderr.strip().splitlines()) == 1
-    assert not settings.halt_path.exists() and len(stand.proxy.arrived) == asked
+    assert child.returncode == 1 and child.stdout.startswith("NOT FLAT: ") and len(child.stdout.splitlines()) == 1
+    assert "add --yes. Nothing was closed. Trading is halted by the file" in child.stdout
+    assert settings.halt_path.exists() and len(stand.proxy.arrived) == asked
 
 
 def test_another_account_of_the_token_is_named_and_not_confused(

@@ -39,7 +39,7 @@ def test_show_has_a_line_for_every_limit_and_marks_what_is_stated(capsys: pytest
     assert not any(line.startswith("*") for line in out.splitlines())
     _, out, _ = limits(capsys, "show", "careful")
     assert "* position_units_max     20000, XAU_USD 10, XAG_USD 500 units" in out.splitlines()
-    assert "  stop_mode              atr atr or pips" in out.splitlines()
+    assert "  stop_mode              atr (allowed: atr or pips)" in out.splitlines()
 
 
 def test_show_as_json_is_one_object_with_every_limit(capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,6 +75,20 @@ def test_saved_profile_is_listed_shown_compared_exported_imported_and_deleted(
     assert limits(capsys, "import", str(out), "--name", "paris")[0] == 0
     assert limits(capsys, "diff", "paris", "careful")[1].startswith("        positions_max: 3 -> 2")
     assert [path.name for path in (data / "profiles").iterdir()] == ["paris.json"]
+
+
+def test_values_are_shown_apart_from_what_is_allowed(capsys: pytest.CaptureFixture[str], data: Path) -> None:
+    few = ("positions_max=1", "guard_bars=50", "orders_per_minute_max=1")
+    assert limits(capsys, "save", "few", *(word for one in few for word in ("--limit", one)))[0] == 0
+    shown = limits(capsys, "show", "few")[1].splitlines()
+    assert "* positions_max          1 position" in shown
+    assert "* orders_per_minute_max  1 order per minute" in shown
+    assert "* guard_bars             50 bars" in shown
+    assert "  stop_mode              atr (allowed: atr or pips)" in shown
+    assert "  trading_windows        always (allowed: days, hours, zone)" in shown
+    assert "  trading_day            17:00 America/New_York (allowed: full hour and zone)" in shown
+    assert "  position_units_max     100000, XAU_USD 40, XAG_USD 3000 units" in shown
+    assert "  risk_per_trade_pct     0.5 % of equity" in shown
 
 
 def test_saving_over_another_needs_replace(capsys: pytest.CaptureFixture[str], data: Path) -> None:

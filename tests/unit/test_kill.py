@@ -82,8 +82,13 @@ def test_halt_makes_the_file_that_a_latch_obeys(capsys: pytest.CaptureFixture[st
 def test_a_second_halt_changes_nothing(capsys: pytest.CaptureFixture[str], data: Path) -> None:
     run(capsys, "halt", "--reason", "first")
     before = (data / "HALT").read_bytes()
+    since = json.loads(before)["time"]
     code, out, _ = run(capsys, "halt", "--reason", "second")
-    assert code == 0 and "was there already" in out
+    assert code == 0 and out.splitlines()[0] == (
+        f"HALT: {data / 'HALT'} was there already, since {since}: first. "
+        "It keeps that; the reason given now was not recorded: second"
+    )
+    assert run(capsys, "halt")[1].splitlines()[0].endswith(f"already, since {since}: first.")
     assert (data / "HALT").read_bytes() == before
 
 
@@ -147,7 +152,8 @@ def test_a_data_folder_that_does_not_exist_is_refused_and_not_made(
     (data.parent / "file").write_text("no folder")
     before = sorted(data.parent.rglob("*"))
     folder = data.parent / misspelt
-    sentence = f"The data folder {folder} does not exist, so no engine runs on it; nothing was done.\n"
+    undone = {"status": "", "--release": " Nothing was halted or released."}.get(command[-1], " Nothing was halted.")
+    sentence = f"The data folder {folder} does not exist, so no engine runs on it.{undone}\n"
     assert run(capsys, *command, "--data", str(folder)) == (2, "", sentence)
     assert sorted(data.parent.rglob("*")) == before
 
@@ -235,53 +241,6 @@ def test_keys_that_are_open_to_others_do_not_keep_a_person_from_closing(tmp_path
 def test_an_account_that_cannot_be_told_for_sure_is_refused(key: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=key):
         kill.kill_settings(environment={key: "moon"}, env_file=tmp_path / "none")
-
-
-@pytest.mark.parametrize(("key", "value"), [("OANDA_TOKEN", ""), ("OANDA_TOKEN", "t"), ("OANDA_ACCOUNT_ID", "001-1")])
-def test_flatten_without_an_account_does_nothing(
-    key: str, value: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(key, value)
-    code, out, err = run(capsys, "flatten", "--yes")
-    assert (code, out) == (2, "")
-    assert ".env names no account at OANDA; a simulated account is flattened by the button" in err
-    assert not (tmp_path / "data").exists()
-
-
-@pytest.mark.parametrize("timeout", ["0", "3601", "soon", "1.5"])
-def test_a_bad_timeout_is_refused_before_anything_is_done(
-    timeout: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OANDA_TOKEN", "t")
-    monkeypatch.setenv("OANDA_ACCOUNT_ID", "001-1")
-    code, out, err = run(capsys, "flatten", "--yes", "--timeout", timeout)
-    assert (code, out) == (2, "") and "--timeout" in err and len(err.strip().splitlines()) == 1
-    assert not (tmp_path / "data").exists()
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs a terminal of POSIX systems")
-@pytest.mark.parametrize("typed", ["flatten", "yes", ""])
-def test_anything_but_the_word_flattens_nothing(typed: str, tmp_path: Path) -> None:
-    import pty
-
-    ours, theirs = pty.openpty()
-    environment = os.environ | {"OANDA_TOKEN": "t", "OANDA_ACCOUNT_ID": "101-001-1234567-001"}
-    child = subprocess.Popen(
-        [sys.executable, "-m", "engine", "flatten"],
-        cwd=ROOT,
-        env=environment,
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    os.write(ours, f"{typed}\n\x04\x04".encode())
-    out, err = child.communicate(timeout=60)
-    os.close(ours)
-    os.close(theirs)
-    assert child.returncode in (2, 130) and out.strip() == ""
-    assert "Type FLATTEN to halt and to close everything in account …7001 (practice)" in err
-    assert not (tmp_path / "data").exists()
 
 
 def test_an_action_is_noted_before_and_after(tmp_path: Path) -> None:
