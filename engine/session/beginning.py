@@ -22,14 +22,13 @@ from engine.domain.limit_changes import loosened
 from engine.domain.schedule import DayStart
 from engine.domain.window import BarWindow
 from engine.ports import Alerter, Broker, Clock, Curfew, Journal, KillSwitch, MarketData, Opening, Past, Predictor
-from engine.risk.hours import taken_out
 from engine.session.alarm import SILENT
 from engine.session.audit import RECONCILIATION, Auditor
-from engine.session.commands import no_loosening
 from engine.session.days import Days
 from engine.session.desk import BARS_SHOWN, Desk
 from engine.session.dispatch import Dispatcher
 from engine.session.recovery import INTERRUPTED, latch_again, rebuild
+from engine.session.strictness import locked_until_ns, loosening, still_tripped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,16 +105,10 @@ class Beginning:
 
     def _keep(self, curfew: Curfew) -> None:
         """Starting anew is no way round what a bad day forbids; raises ConfigError when limits would be less strict."""
-        desk, day = self._desk, DayStart.parse(curfew.limits.trading_day)
-        for breaker, trip_ns in curfew.trips.items():
-            if desk.panel.is_daily(breaker):
-                desk.forbid_loosening(trip_ns, day)
-        looser = loosened(curfew.limits, desk.limits)
-        until_ns = desk.no_loosening_until_ns
-        lacking = taken_out(curfew.news, desk.hours.news, desk.limits, desk.now_ns, until_ns)
-        looser += tuple(f"the news {each}" for each in lacking[:1])
-        if looser and desk.now_ns < until_ns:
-            raise ConfigError(f"{no_loosening(', '.join(looser), until_ns)}.")
+        desk = self._desk
+        desk.no_loosening_until_ns = max(desk.no_loosening_until_ns, locked_until_ns(curfew))
+        if forbidden := loosening(curfew, desk.limits, desk.hours.news, desk.now_ns):
+            raise ConfigError(f"{forbidden}.")
 
     def _refuse_late(self, curfew: Curfew) -> None:
         """A limit of the day that was reached while nobody was there is not taken away by a start with looser ones."""
@@ -148,11 +141,10 @@ class Beginning:
 
         Told again in the new run, from which the next one will take it up. Books that differ are what they are for.
         """
-        desk, counted = self._desk, DayStart.parse(curfew.limits.trading_day)
-        for tripped in curfew.latched if self._parts.past is None else ():
-            # of an earlier day, even when books that began this one have let it go without a word
-            is_over = desk.panel.is_daily(tripped.breaker) and desk.now_ns >= counted.next_ns(tripped.ts_ns)
-            if tripped.breaker != RECONCILIATION and not is_over:
+        desk = self._desk
+        # not one of an earlier day, even when books that began this one have let it go without a word
+        for tripped in still_tripped(curfew, desk.now_ns) if self._parts.past is None else ():
+            if tripped.breaker != RECONCILIATION:
                 latch_again(desk, tripped)
                 self._journal.append(replace(tripped, ts_ns=desk.now_ns))
 

@@ -23,6 +23,7 @@ LABELS = {
     "database": "Database and backup",
     "disk": "Free disk",
     "model": "Model",
+    "news": "News calendar",
     "limits_by_hand": "Limits set by hand",
     "practice_run": "Practice run of the model",
     "server_options": "Console options",
@@ -32,6 +33,8 @@ LABELS = {
     "account": "Account",
     "account_type": "Account type",
     "instruments": "Instruments",
+    "limits_locked": "Limits after a bad day",
+    "breakers": "Tripped breakers",
     "alert": "Test alert",
 }
 
