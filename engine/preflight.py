@@ -266,7 +266,7 @@ def probe_window(instrument: str, bars: int, granularity: Granularity) -> BarWin
 
 def check_news(given: Circumstances) -> Check:
     """See whether the calendar of news can be read; without one there is no news."""
-    found = given.news_problem or f"{len(given.news)} event(s)"
+    found = given.news_problem or (f"{len(given.news)} event(s)" if given.news else "none")
     return Check(name="news", ok=not given.news_problem, found=found, wanted="a sound calendar of news, or none")
 
 
@@ -284,7 +284,7 @@ def check_limits_locked(curfew: Curfew | None, limits: RiskLimits, news: tuple[N
 def check_breakers(curfew: Curfew | None, now_ns: int) -> Check:
     """See whether breakers are still tripped; a session may begin so, but opens nothing."""
     tripped = still_tripped(curfew, now_ns) if curfew else ()
-    names = "; ".join(f"{each.breaker} since {iso_utc(each.ts_ns)}" for each in tripped)
+    names = "; ".join(f"{each.breaker} since {iso_utc(each.ts_ns // NS_PER_S * NS_PER_S)}" for each in tripped)
     is_whole = any(not each.instrument for each in tripped)
     effect = "the session begins REDUCING" if is_whole else "the session opens nothing in these instruments"
     found = f"still tripped: {names}; {effect} until a person releases them" if tripped else "none tripped"
@@ -296,7 +296,8 @@ def check_limits_by_hand(arming: Arming | None) -> Check:
     given = arming.limits_set if arming else ()
     missing = [name for name in limits_by_hand() if name not in given]
     found = f"not set: {', '.join(missing)}" if missing else "all set"
-    return Check(name="limits_by_hand", ok=not missing, found=found, wanted="what bounds a loss is set by hand")
+    wanted = "what bounds a loss is typed, or stated by a profile that you saved; a built-in one does not count"
+    return Check(name="limits_by_hand", ok=not missing, found=found, wanted=wanted)
 
 
 def check_practice_run(database: Path, settings: Settings, config: SessionConfig) -> Check:

@@ -1,5 +1,5 @@
 """I am the preflight on the page: what was checked before a session, as a list of icons and words, and a button for it.
-I may import streamlit, wiring, the domain, node, snapshot, unlock and formats.
+I may import streamlit, wiring, the domain, node, snapshot, unlock, the words for limits and formats.
 I must not run a check while a session trades, nor decide what may start.
 My tests are in tests/ui/test_preflight.py.
 """
@@ -16,8 +16,8 @@ from engine.domain.check import Check
 from engine.domain.command import Arming, Mode, SessionConfig
 from engine.node import TradingNode
 from engine.snapshot import Snapshot, Verdict
-from pages.parts import unlock
-from pages.parts.formats import escaped
+from pages.parts import limit_groups, unlock
+from pages.parts.formats import escaped, moments
 
 _FOUND = "session.preflight"
 LABELS = {
@@ -125,7 +125,7 @@ def _count(number: int) -> str:
 
 def _line(check: Check) -> str:
     label = LABELS.get(check.name, check.name)
-    found = escaped(check.found.rstrip("."))
+    found = escaped(limit_groups.worded(moments(check.found.rstrip("."))))
     if check.ok:
         return f":green[:material/check_circle: ok] **{label}**: {found}"
     colour, icon, word = ("red", "block", "blocks") if check.blocks else ("orange", "warning", "warning")

@@ -132,12 +132,12 @@ def test_a_lost_day_stands_in_the_way_as_the_start_says(practice: TradingNode) -
     pick(app.number_input, "Concurrent positions").set_value(9)
     said = texts(checked(app.run()))
     assert "1 check stands in the way." in said
-    why = "positions_max would be less strict; a daily breaker has tripped, so limits can only be made stricter until"
-    assert f":red[:material/block: blocks] **Limits after a bad day**: {why}" in said
+    why = " would be less strict; a daily breaker has tripped, so limits can only be made stricter until 2025-01-06"
+    assert f":red[:material/block: blocks] **Limits after a bad day**: Concurrent positions{why} 22:00:00 UTC" in said
     assert ":orange[:material/warning: warning] **Tripped breakers**: still tripped: daily_loss since" in said
     press_start(app)
     wait_for(practice, lambda shot: bool(shot.verdicts))
-    assert f"The session was not started: Preflight check limits_locked failed: {why}" in texts(app.run())
+    assert f"The session was not started: Preflight check limits_locked failed: positions_max{why}" in texts(app.run())
 
 
 def lost_day(node: TradingNode) -> None:
