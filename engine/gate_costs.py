@@ -31,7 +31,8 @@ class GateCost(msgspec.Struct, frozen=True, kw_only=True):
     """What one gate blocked: how often it failed, how often it alone, and what the signals would have come to.
 
     mean_r, sum_r and the 95 % interval from low_r to high_r are in multiples of the loss at the stop; there is no
-    interval of one outcome. What would have been lost was saved, so a negative sum speaks for the gate.
+    interval of one outcome, nor of a few that are all the same. What would have been lost was saved, so a negative sum
+    speaks for the gate.
     """
 
     gate: str
@@ -84,9 +85,12 @@ def _cost(gate: str, found: Sequence[BlockedOutcome]) -> GateCost:
 
 
 def _half_width(values: Sequence[Decimal], mean: Decimal) -> Decimal | None:
-    """Half the 95 % confidence interval of a mean, by Student's t; None for a single value."""
+    """Half the 95 % confidence interval of a mean, by Student's t; None for a single value.
+
+    Also for a few equal ones, as of trades that all ended at their stops: they do not show how far results lie apart.
+    """
     count = len(values)
-    if count < 2:
+    if count < 2 or (count < OUTCOMES_MIN and len(set(values)) == 1):
         return None
     variance = sum(((value - mean) ** 2 for value in values), ZERO) / (count - 1)
     return t95(count - 1) * (variance / count).sqrt()

@@ -58,6 +58,7 @@ class HaltLatch:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reason = ""
+        self._by_file = False
         self._times_set = 0
         self._times_seen = 0
         self._lock = threading.Lock()
@@ -66,7 +67,7 @@ class HaltLatch:
         """Stop every further send."""
         with self._lock:
             self._times_set += 1
-            self._reason = reason
+            self._reason, self._by_file = reason, False
 
     def ask_release(self) -> None:
         """Note that a person asks to resume now: a halt that comes after this is not released by it."""
@@ -74,9 +75,21 @@ class HaltLatch:
 
     def engaged(self) -> str | None:
         """Return why nothing may be sent, or None."""
-        if not self._reason and os.path.exists(self._path):
-            self.set(f"the file {self._path.name} exists in the data folder")
+        if not self._reason or self._by_file:
+            self._look(os.path.exists(self._path))
         return self._reason or None
+
+    def _look(self, is_there: bool) -> None:
+        """Latch on the file; once it is gone the latch stays, but its words must not claim that the file is there."""
+        with self._lock:
+            if self._reason and not self._by_file:  # somebody has set it meanwhile
+                return
+            found = f"the file {self._path.name} was found in the data folder"
+            if is_there:
+                self._times_set += not self._by_file
+                self._reason, self._by_file = found, True
+            elif self._by_file:
+                self._reason = f"{found} (since removed); resume to trade"
 
     @property
     def noted(self) -> str:
@@ -87,7 +100,7 @@ class HaltLatch:
         """Clear the flag, unless it was set again since the release was asked for; the file is removed by hand."""
         with self._lock:
             if self._times_seen == self._times_set:
-                self._reason = ""
+                self._reason, self._by_file = "", False
         return self.engaged()
 
 
@@ -309,7 +322,10 @@ class TradingNode:
         self._store = self._store or wiring.open_store(self.database_path)
         self._back_up(ready.config)
         new_books: bool = command.new_books  # type: ignore[union-attr]
-        self._session = wiring.begin(ready, self._store, self.latch, new_books=new_books, alerter=self._messenger)
+        locks = wiring.day_locks(self.settings, self.database_path)
+        self._session = wiring.begin(
+            ready, self._store, self.latch, locks, new_books=new_books, alerter=self._messenger
+        )
         self._session.continue_from(self._snapshot.revision)
         self._clock = ready.clock
         self._speed = ready.config.speed

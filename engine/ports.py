@@ -151,6 +151,26 @@ class Curfew(msgspec.Struct, frozen=True, kw_only=True):
     news: tuple[NewsEvent, ...] = ()
 
 
+class DayLock(msgspec.Struct, frozen=True, kw_only=True):
+    """A daily breaker has tripped on an account: until until_ns only a database that knows of it may start there.
+
+    database is the file that has the record, as a person would type it; "" before the lock is written.
+    """
+
+    account: str
+    breaker: str
+    tripped_ns: int
+    until_ns: int
+    database: str = ""
+
+
+class UnreadableLock(msgspec.Struct, frozen=True, kw_only=True):
+    """There is a lock of an account, and nobody can tell what it says."""
+
+    file: str
+    reason: str
+
+
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """Where the books of an account begin: this balance, after this transaction, with these trades and orders.
 
@@ -277,6 +297,18 @@ class Journal(Protocol):
 
     def digest(self) -> str:
         """Hash of every event appended so far; independent of the run number, equal for equal runs."""
+        ...
+
+
+class DayLocks(Protocol):
+    """What is known outside any database of the daily breakers that have tripped: the newest lock of each account."""
+
+    def read(self, account: str) -> DayLock | UnreadableLock | None:
+        """Return the lock that was written last of an account, over or not; None when there was none."""
+        ...
+
+    def write(self, lock: DayLock) -> str:
+        """Put a lock in the place of the account's last one, whole or not at all; returns why it could not, or ""."""
         ...
 
 

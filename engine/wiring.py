@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from engine import __version__, news
 from engine.adapters.alerts.webhook import Delivery, WebhookAlerter, url_forms
 from engine.adapters.clock import GAP_NS, PacedClock, SystemClock, VenueClock, monotonic_s, pause, wall_ns
+from engine.adapters.day_lock import FileDayLocks
 from engine.adapters.history.csv_bars import ImportedBars, read_bars
 from engine.adapters.history.market_data import RecordedBars
 from engine.adapters.history.recordings import Recording, Recordings
@@ -34,7 +35,7 @@ from engine.domain.instrument import Instrument
 from engine.domain.limit_changes import check_keys
 from engine.domain.market import Bar, Granularity
 from engine.interlocks import arming_phrase, check_arming, check_environment
-from engine.ports import Alerter, BarSource, Broker, Clock, KillSwitch, MarketData, Predictor
+from engine.ports import Alerter, BarSource, Broker, Clock, DayLocks, KillSwitch, MarketData, Predictor
 from engine.prediction.registry import ModelRegistry, incompatibility
 from engine.prediction.training import STARTER_ID, train_starter
 from engine.preflight import Circumstances, checks
@@ -344,10 +345,16 @@ def open_store(database: Path) -> JournalStore:
     return open_journal(database, wall_ns=wall_ns)
 
 
+def day_locks(settings: Settings, database: Path) -> DayLocks:
+    """Reach the locks of trading days in the data folder, for sessions that use this database."""
+    return FileDayLocks(settings.data_dir, database)
+
+
 def begin(
     prepared: Prepared,
     store: JournalStore,
     kill: KillSwitch,
+    locks: DayLocks,
     *,
     new_books: bool = False,
     alerter: Alerter | None = None,
@@ -373,6 +380,7 @@ def begin(
         past=past,
         former_orders=store.order_ids(account),
         curfew=store.curfew(account),
+        locks=locks,
         alerter=SILENT if alerter is None or prepared.config.mode.is_simulated else alerter,
         checks=prepared.checks,
     )

@@ -363,10 +363,13 @@ def _gate(gate: Gate, now_ns: int) -> str:
 
 
 DECISION_COLUMNS: dict[str, Any] = {
-    "Bar (UTC)": column.TextColumn(help="Begin of the bar that had closed"),
-    "Signal": column.TextColumn(help="Direction and confidence 0 to 1 of the model"),
-    "Units": column.TextColumn(alignment="right", help="Size of the order; of a reversal, of its entry"),
-    "First failing gate": column.TextColumn(help="The first check that an intended entry did not pass"),
+    "Bar (UTC)": column.TextColumn(width=95, help="Begin of the bar that had closed"),
+    "Instrument": column.TextColumn(width=80),
+    "Signal": column.TextColumn(width=60, help="Direction and confidence 0 to 1 of the model"),
+    "Action": column.TextColumn(width=62),
+    "Units": column.TextColumn(width=68, alignment="right", help="Size of the order; of a reversal, of its entry"),
+    "Reason": column.TextColumn(width=240),
+    "First failing gate": column.TextColumn(width=315, help="The first check that an intended entry did not pass"),
 }
 
 

@@ -166,7 +166,6 @@ def _part(node: TradingNode, snapshot: Snapshot, part: str) -> None:
 def _breakers(node: TradingNode, snapshot: Snapshot) -> None:
     st.caption(breakers.MEANING)
     breakers.table(snapshot)
-    st.markdown("**Trips and releases of this run**")
     if snapshot.run_id is None:
         return
     try:
@@ -175,7 +174,7 @@ def _breakers(node: TradingNode, snapshot: Snapshot) -> None:
     except (ConfigError, sqlite3.Error) as error:
         st.error(f"They cannot be read now: {formats.sentence(str(error))}", icon=":material/database_off:")
         return
-    breakers.history(trips)
+    breakers.history(trips, of_account=snapshot.config is not None and snapshot.config.mode.sends_orders)
 
 
 def _typed_part(node: TradingNode, snapshot: Snapshot, part: str) -> None:

@@ -45,7 +45,12 @@ def _live(node: TradingNode) -> None:
         measured = ["Used now", "Left"]
         rows[measured] = rows[measured].map(limit_use.grouped)
         st.dataframe(
-            rows, hide_index=True, height=360, key="session.limits", alt="Every limit with what is used and left of it"
+            rows,
+            column_config=tables.LIMIT_COLUMNS,
+            hide_index=True,
+            height=360,
+            key="session.limits",
+            alt="Every limit with what is used and left of it",
         )
 
 

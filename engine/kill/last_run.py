@@ -14,10 +14,14 @@ import msgspec
 
 from engine.domain.calendar import iso_utc
 from engine.domain.error import ConfigError
+from engine.domain.event import TradingState, TradingStateChanged
 from engine.store.queries import RunRow, connect_readonly, runs, trades
+from engine.store.rebuild import read_event
 from engine.store.schema import check_ours, refusal
 
 _BREAKERS = "SELECT breaker, tripped_ns, measured, allowed FROM breakers WHERE run_id = ? AND released_ns IS NULL"
+_STATES = """SELECT seq, kind, payload FROM events WHERE run_id = ? AND kind = 'TradingStateChanged'
+    ORDER BY seq DESC LIMIT 1"""
 _CONTINUES = "SELECT continues FROM runs WHERE run_id = ?"
 
 
@@ -38,8 +42,19 @@ class BreakerStatus(msgspec.Struct, frozen=True, kw_only=True):
     allowed: str
 
 
+class TradingStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Which orders may leave, as last recorded: a TradingState, since when (market time), and why."""
+
+    state: str
+    since: str | None
+    reason: str
+
+
 class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest run of the database as far as it is on the disk; started and ended are market time."""
+    """The newest run of the database as far as it is on the disk; started and ended are market time.
+
+    trading_state is None for a run that has ended: the next one begins with its own.
+    """
 
     run_id: int
     mode: str | None
@@ -47,6 +62,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     started: str | None
     ended: str | None
     reason: str | None
+    trading_state: TradingStatus | None
     open_trades: tuple[TradeStatus, ...]
     breakers: tuple[BreakerStatus, ...]
 
@@ -83,9 +99,20 @@ def _run_status(conn: sqlite3.Connection, run: RunRow) -> RunStatus:
         started=iso_utc(run.started_ns) if run.started_ns is not None else None,
         ended=iso_utc(run.ended_ns) if run.ended_ns is not None else None,
         reason=run.reason,
+        trading_state=_trading_state(conn, run) if run.status == "RUNNING" else None,
         open_trades=tuple(trade for run_id in books for trade in _open_trades(conn, run_id)),
         breakers=tuple(breaker for run_id in books for breaker in _breakers(conn, run_id)),
     )
+
+
+def _trading_state(conn: sqlite3.Connection, run: RunRow) -> TradingStatus:
+    """A session records each change, beginning with the first one away from ACTIVE."""
+    row = conn.execute(_STATES, (run.run_id,)).fetchone()
+    event = read_event(*row) if row else None
+    if isinstance(event, TradingStateChanged):
+        return TradingStatus(state=event.state, since=iso_utc(event.ts_ns), reason=event.reason)
+    since = iso_utc(run.started_ns) if run.started_ns is not None else None
+    return TradingStatus(state=TradingState.ACTIVE, since=since, reason="")
 
 
 def _books(conn: sqlite3.Connection, run: RunRow) -> Iterator[int]:

@@ -16,9 +16,10 @@ from engine import wiring
 from engine.config import Settings
 from engine.domain.calendar import iso_utc
 from engine.domain.error import KeelError
+from engine.domain.event import TradingState
 from engine.kill.flattening import account_name
 from engine.kill.halting import read
-from engine.kill.last_run import RunStatus, TradeStatus, last_run
+from engine.kill.last_run import RunStatus, TradeStatus, TradingStatus, last_run
 from engine.kill.owner import owner_of
 
 _T = TypeVar("_T")
@@ -38,6 +39,13 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     pid: int | None
     running: bool | None
+
+
+class DatabaseStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Which file was looked into; exists is None where that cannot be told."""
+
+    path: str
+    exists: bool | None
 
 
 class OrderStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,21 +74,26 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     halt: HaltStatus | None
     engine: EngineStatus
+    database: DatabaseStatus
     run: RunStatus | None
     broker: BrokerStatus | None
     problems: tuple[str, ...]
 
 
 def status(settings: Settings, database: Path | None = None, *, broker: bool = False) -> Status:
-    """Look at everything once."""
-    database = database or settings.database_path
+    """Look at everything once; a database that is asked for by name has to be there, the usual one may yet be made."""
+    is_named, database = database is not None, database or settings.database_path
     problems: list[str] = []
     owner = owner_of(database)
     running = owner.running if owner else False
+    exists = _tried(database.exists, problems)
+    if is_named and exists is False:
+        problems.append(f"The database {database} does not exist.")
     return Status(
         halt=_tried(lambda: _halt(settings.halt_path), problems),
         engine=EngineStatus(pid=owner.pid if owner else None, running=running),
-        run=_tried(lambda: last_run(database, at_rest=running is False), problems),
+        database=DatabaseStatus(path=str(database), exists=exists),
+        run=_tried(lambda: last_run(database, at_rest=running is False), problems) if exists else None,
         broker=_tried(lambda: _broker(settings), problems) if broker else None,
         problems=tuple(problems),
     )
@@ -132,7 +145,13 @@ def _broker(settings: Settings) -> BrokerStatus:
 
 def lines(told: Status) -> list[str]:
     """Write a status for people, one fact a line."""
-    return [*_halt_lines(told.halt), _engine_line(told.engine), *_run_lines(told), *_broker_lines(told.broker)]
+    return [
+        *_halt_lines(told.halt),
+        _engine_line(told.engine),
+        f"database {told.database.path}{' does not exist' if told.database.exists is False else ''}",
+        *_run_lines(told),
+        *_broker_lines(told.broker),
+    ]
 
 
 def _halt_lines(halt: HaltStatus | None) -> list[str]:
@@ -154,13 +173,14 @@ def _engine_line(engine: EngineStatus) -> str:
 def _run_lines(told: Status) -> list[str]:
     run = told.run
     if run is None:
-        return []
+        return []  # there is none yet, or a problem says why it cannot be told
     cut_off = run.status == "RUNNING" and told.engine.running is False
     word = "RUNNING when its process ended" if cut_off else run.status
     why = f", {run.reason}" if run.reason else ""
     held = ", ".join(f"{each.instrument} {each.units}" for each in run.open_trades)
     return [
         f"run      {run.run_id}, mode {run.mode}, {word}{why}",
+        *_trading_lines(run.trading_state, cut_off=cut_off),
         f"times    {run.started} to {run.ended or 'now'}",
         f"trades   {len(run.open_trades)} open in its books{f': {held}' if held else ''}",
         *(
@@ -168,6 +188,15 @@ def _run_lines(told: Status) -> list[str]:
             for each in run.breakers
         ),
     ]
+
+
+def _trading_lines(trading: TradingStatus | None, *, cut_off: bool) -> list[str]:
+    if trading is None:
+        return []
+    recorded = ", as last recorded" if cut_off else ""
+    why = f": {trading.reason.rstrip('.')}" if trading.reason else ""
+    waits = not cut_off and trading.state in (TradingState.HALTED, TradingState.PAUSED)
+    return [f"trading  {trading.state} since {trading.since}{recorded}{why}{'; it waits for Resume' if waits else ''}"]
 
 
 def _broker_lines(broker: BrokerStatus | None) -> list[str]:

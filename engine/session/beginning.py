@@ -21,9 +21,22 @@ from engine.domain.instrument import Instrument
 from engine.domain.limit_changes import loosened
 from engine.domain.schedule import DayStart
 from engine.domain.window import BarWindow
-from engine.ports import Alerter, Broker, Clock, Curfew, Journal, KillSwitch, MarketData, Opening, Past, Predictor
+from engine.ports import (
+    Alerter,
+    Broker,
+    Clock,
+    Curfew,
+    DayLocks,
+    Journal,
+    KillSwitch,
+    MarketData,
+    Opening,
+    Past,
+    Predictor,
+)
 from engine.session.alarm import SILENT
 from engine.session.audit import RECONCILIATION, Auditor
+from engine.session.day_lock import UNLOCKED, LockKeeper
 from engine.session.days import Days
 from engine.session.desk import BARS_SHOWN, Desk
 from engine.session.dispatch import Dispatcher
@@ -37,7 +50,8 @@ class SessionParts:
 
     past is what earlier runs recorded of the account whose books this session goes on with. former_orders are the ids
     of all orders that the database has of the account: one that older books sent may still arrive. curfew is what its
-    runs leave behind whatever books they kept, checks what the preflight found, none for a simulated session.
+    runs leave behind whatever books they kept, locks what is known of that outside the database, checks what the
+    preflight found, none for a simulated session.
     """
 
     config: SessionConfig
@@ -53,6 +67,7 @@ class SessionParts:
     past: Past | None = None
     former_orders: frozenset[str] = frozenset()
     curfew: Curfew | None = None
+    locks: DayLocks = UNLOCKED
     alerter: Alerter = SILENT
     checks: tuple[Check, ...] = ()
 
@@ -60,12 +75,21 @@ class SessionParts:
 class Beginning:
     """Takes the books up, catches up with the broker's log and compares."""
 
-    def __init__(self, parts: SessionParts, desk: Desk, dispatcher: Dispatcher, auditor: Auditor, days: Days) -> None:
+    def __init__(
+        self,
+        parts: SessionParts,
+        desk: Desk,
+        dispatcher: Dispatcher,
+        auditor: Auditor,
+        days: Days,
+        lock: LockKeeper,
+    ) -> None:
         self._parts = parts
         self._desk = desk
         self._dispatcher = dispatcher
         self._auditor = auditor
         self._days = days
+        self._lock = lock
         self._journal = parts.journal
         self._is_kept = False
 
@@ -79,6 +103,8 @@ class Beginning:
         parts.market_data.start(parts.config.instruments, parts.config.granularity)
         opening = parts.broker.opening()
         self._is_kept = self._days.is_kept = bool(opening.account)
+        if self._is_kept:
+            self._lock.begin(opening.account, parts.curfew)
         if parts.curfew is not None:
             self._keep(parts.curfew)
         unfinished = self._open(opening)
@@ -139,14 +165,14 @@ class Beginning:
     def _carry(self, curfew: Curfew) -> None:
         """New books release no breaker: they are no way round what stops entries.
 
-        Told again in the new run, from which the next one will take it up. Books that differ are what they are for.
+        Each is told again as it was, for the next run to take up. Books that differ are what new ones are for.
         """
         desk = self._desk
         # not one of an earlier day, even when books that began this one have let it go without a word
         for tripped in still_tripped(curfew, desk.now_ns) if self._parts.past is None else ():
             if tripped.breaker != RECONCILIATION:
                 latch_again(desk, tripped)
-                self._journal.append(replace(tripped, ts_ns=desk.now_ns))
+                self._journal.append(tripped)
 
     def _open(self, opening: Opening) -> tuple[str, ...]:
         """Take the books up where the past left them, or begin new ones; returns orders of unknown outcome."""

@@ -165,9 +165,9 @@ class Desk:
             self._rollover_ns = next_rollover_ns(self.now_ns)
         return self._rollover_ns
 
-    def forbid_loosening(self, trip_ns: int, day: DayStart | None = None) -> None:
+    def forbid_loosening(self, until_ns: int) -> None:
         """A daily breaker has tripped: for the rest of that trading day limits are only made stricter."""
-        self.no_loosening_until_ns = max(self.no_loosening_until_ns, (day or self.day).next_ns(trip_ns))
+        self.no_loosening_until_ns = max(self.no_loosening_until_ns, until_ns)
 
     def open_books(self, equity_home: Decimal) -> None:
         """Start counting from this equity; a day that runs already keeps its beginning."""

@@ -44,6 +44,8 @@ log = logging.getLogger("engine.session")
 # Real time that the broker's log is given to name an order (RELIABILITY section 0, decision 4).
 GRACE_S = 60
 LATE_FILL = "late_fill"
+# Why an order at the market ends unfilled though the broker did its work: the price went past what the order allows.
+_PRICE_WENT = frozenset({"BOUNDS_VIOLATION", "STOP_LOSS_ON_FILL_LOSS", "TAKE_PROFIT_ON_FILL_LOSS"})
 
 
 class Dispatcher:
@@ -180,12 +182,12 @@ class Dispatcher:
         self._journal.append(_event(desk.now_ns, transaction))
         desk.book(transaction)
         self._refuse_another_keel(transaction)
+        if _is_refused(transaction, desk):
+            desk.conduct.failed(desk.now_ns)
         desk.orders.apply(transaction)
         if isinstance(transaction, OrderCanceled | OrderRejected) and transaction.client_order_id:
             kind = type(transaction).__name__
             self._tell("%s %s: %s", kind, transaction.client_order_id, transaction.reason)
-            if isinstance(transaction, OrderRejected):
-                desk.conduct.failed(desk.now_ns)
         if isinstance(transaction, Fill):
             desk.fills_seen += 1
             self._tell_fill(transaction)
@@ -237,6 +239,17 @@ def record_trip(journal: Journal, trip: Trip) -> None:
     )
     journal.commit()
     log.warning("breaker %s tripped: %s", trip.breaker, trip.cause, extra={"subsystem": "risk"})
+
+
+def _is_refused(transaction: Transaction, desk: Desk) -> bool:
+    """Say whether the broker refused one of our orders, or ended it for another reason than its price."""
+    if isinstance(transaction, OrderRejected):
+        return transaction.client_order_id is not None
+    return (
+        isinstance(transaction, OrderCanceled)
+        and transaction.reason not in _PRICE_WENT
+        and desk.orders.status_of(transaction.client_order_id) is not None
+    )
 
 
 def _expected(desk: Desk, intent: OrderIntent) -> Decimal | None:

@@ -27,6 +27,7 @@ from engine.session.alarm import Alarm
 from engine.session.audit import Auditor
 from engine.session.beginning import Beginning, SessionParts, new_desk
 from engine.session.commands import CommandDesk
+from engine.session.day_lock import LockKeeper
 from engine.session.days import Days
 from engine.session.decide import Wanted, decide, obstacle, pass_over
 from engine.session.desk import Desk
@@ -72,10 +73,11 @@ class TradingSession:
         self._watched: frozenset[str] = frozenset(parts.config.instruments)
         self._is_kept = False
         self._days = Days(desk, parts.journal)
+        self._lock = LockKeeper(desk, parts.locks, self._alarm)
         self._is_outside = not parts.config.mode.is_simulated
         duration_s = parts.config.duration_s
         self._end_ns = desk.now_ns + duration_s * NS_PER_S if duration_s else None
-        beginning = Beginning(parts, desk, self._dispatcher, self._auditor, self._days)
+        beginning = Beginning(parts, desk, self._dispatcher, self._auditor, self._days, self._lock)
         self._is_kept = beginning.begin(account.equity_home - account.balance_home)
         self._watch()
         self._dispatcher.lock_repeated()
@@ -121,6 +123,7 @@ class TradingSession:
             desk.curve.add(desk.now_ns, desk.equity_home, desk.ledger.balance_home)
         if self._is_kept:
             self._peak.look()
+        self._lock.look()
         self._alarm.look()
         if self._commands.stop_reason:
             self.stop(self._commands.stop_reason)
@@ -282,16 +285,19 @@ class TradingSession:
         for trip in desk.panel.update(desk.account_view()):
             record_trip(self._journal, trip)
             if desk.panel.is_daily(trip.breaker):
-                desk.forbid_loosening(trip.ts_ns)
+                self._lock.tripped(trip)
 
     def _note_trading_state(self) -> None:
-        """Journal a change of what may leave."""
+        """Journal a change of what may leave, and log it for whoever runs a session without a page."""
         desk = self._desk
         state = desk.trading_state
         if state is not self._known_state:
             self._known_state = state
             desk.decisive_revision = desk.revision + 1
-            self._journal.append(TradingStateChanged(ts_ns=desk.now_ns, state=state, reason=desk.state_reason))
+            why = desk.state_reason
+            self._journal.append(TradingStateChanged(ts_ns=desk.now_ns, state=state, reason=why))
+            level = logging.WARNING if state is TradingState.HALTED else logging.INFO
+            log.log(level, "trading state %s%s", state, f": {why}" if why else "", extra={"subsystem": "session"})
 
     def _warm_up(self) -> None:
         desk = self._desk

@@ -25,7 +25,7 @@ from engine.domain.limits import RiskLimits
 from engine.domain.schedule import NewsEvent
 from engine.ports import Curfew, Past
 from engine.store.projections import Projector
-from engine.store.rebuild import read_event
+from engine.store.rebuild import NOT_BEGUN, read_event
 
 # The runs whose books a new run goes on with: from the newest that began new books to the newest of all.
 _RUNS = """SELECT run_id FROM runs WHERE account = :account
@@ -43,8 +43,10 @@ _FACTS = """SELECT seq, run_id, kind, payload FROM events WHERE run_id IN (SELEC
 
 _ORDER_IDS = "SELECT client_order_id FROM orders JOIN runs USING (run_id) WHERE account = ?"
 
-# Of every run of the account, whether or not its books go on: new books are no way round what a bad day forbids.
-_STRICT = """SELECT seq, kind, payload FROM events WHERE run_id IN (SELECT run_id FROM runs WHERE account = ?)
+# Of every run of the account, whether or not its books go on: new books are no way round what a bad day forbids. The
+# limits of a start that was refused were never in force, though it may have recorded what it learned of the account.
+_STRICT = """SELECT seq, kind, payload FROM events JOIN runs USING (run_id) WHERE account = :account
+    AND NOT (kind = 'SessionStarted' AND reason IS :refused)
     AND kind IN ('SessionStarted', 'LimitsChanged', 'NewsSet', 'BreakerTripped', 'BreakerReleased', 'DayBegan',
     'FundsMoved') ORDER BY seq"""
 
@@ -81,10 +83,10 @@ def read_curfew(conn: sqlite3.Connection, account: str) -> Curfew | None:
     day: DayBegan | None = None
     news: tuple[NewsEvent, ...] = ()
     limits: RiskLimits | None = None
-    for seq, kind, payload in conn.execute(_STRICT, (account,)) if account else ():
+    for seq, kind, payload in conn.execute(_STRICT, {"account": account, "refused": NOT_BEGUN}) if account else ():
         event = read_event(seq, kind, payload)
         if isinstance(event, BreakerTripped):
-            trips[event.breaker] = event.ts_ns
+            trips[event.breaker] = max(event.ts_ns, trips.get(event.breaker, 0))  # a clock may have been set back
             latched[event.breaker] = event
         elif isinstance(event, BreakerReleased):
             latched.pop(event.breaker, None)

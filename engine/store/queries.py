@@ -236,7 +236,15 @@ _EQUITY = """WITH RECURSIVE
         WHERE t.seq < d.seq AND +t.run_id = :run_id AND t.balance_home IS NOT NULL ORDER BY t.seq DESC LIMIT 1
     ) AS balance_home FROM picked CROSS JOIN decisions AS d USING (seq) ORDER BY d.seq"""
 
-_TRIPS = "SELECT * FROM breakers WHERE run_id = ? ORDER BY seq DESC LIMIT ?"
+# Of a kept account those of all its runs: what one run left tripped another one releases. A trip that new books have
+# told again is the same one, and the newest record of it has its release.
+_TRIPS = """WITH own AS (
+        SELECT b.* FROM breakers AS b JOIN runs AS r USING (run_id) WHERE run_id = :run_id
+        OR r.account = (SELECT nullif(account, '') FROM runs WHERE run_id = :run_id))
+    SELECT * FROM own WHERE NOT EXISTS (
+        SELECT 1 FROM own AS again
+        WHERE again.breaker = own.breaker AND again.tripped_ns = own.tripped_ns AND again.seq > own.seq)
+    ORDER BY seq DESC LIMIT :limit"""
 
 _NEW_DECISIONS = """SELECT count(*), max(seq) FROM events
     WHERE kind = 'DecisionMade' AND run_id = :run_id AND seq > :seq"""
@@ -370,8 +378,8 @@ def equity_curve(conn: sqlite3.Connection, run_id: int, points_max: int = 1000) 
 
 
 def breaker_trips(conn: sqlite3.Connection, run_id: int, limit: int = 50) -> tuple[TripRow, ...]:
-    """Return the newest trips of breakers of a run with their releases, newest first."""
-    return tuple(_rows(TripRow, conn.execute(_TRIPS, (run_id, limit))))
+    """Return the newest trips of breakers with their releases, newest first: of a run, or of its account's runs."""
+    return tuple(_rows(TripRow, conn.execute(_TRIPS, {"run_id": run_id, "limit": limit})))
 
 
 def blocked_entries(conn: sqlite3.Connection, run_id: int, known: Blocked | None = None) -> Blocked:

@@ -1,17 +1,20 @@
 """I am the arming: the phrase that a person types to trade live, at the start and when its time is over.
-I may import streamlit, the domain, interlocks, snapshot, node, confirm and formats.
+I may import streamlit, pandas, config, the domain, interlocks, snapshot, node and the other parts.
 I must not know the phrase; the engine compares it.
 My tests are in tests/ui/test_live.py.
 """
 
+import pandas as pd
 import streamlit as st
 
-from engine.domain.command import ArmLive
+from engine.config import Settings
+from engine.domain.command import ArmLive, SessionConfig
+from engine.domain.limits import limit_fields, limits_by_hand
 from engine.interlocks import PHRASE
 from engine.node import TradingNode
 from engine.redaction import ACCOUNT_DIGITS
 from engine.snapshot import Snapshot
-from pages.parts import confirm, formats
+from pages.parts import account, confirm, formats, limit_use
 
 _NUMBERS = {4: "four"}
 LABEL = f"Type {PHRASE} and the last {_NUMBERS.get(ACCOUNT_DIGITS, ACCOUNT_DIGITS)} digits of the account"
@@ -22,6 +25,22 @@ def phrase() -> str:
     return st.text_input(
         LABEL, key="session.phrase", max_chars=40, autocomplete="off", help="Every order will be for real money."
     ).strip()
+
+
+def read_back(config: SessionConfig, settings: Settings) -> None:
+    """Show what the phrase is typed for: where orders go, what trades, and every limit that a person has to set."""
+    rows = {
+        "Orders go to": f"the account at {account.host(settings)}",
+        "Instruments": ", ".join(config.instruments),
+        "Model, bars": f"{config.model_id}, {config.granularity}",
+    }
+    for item in limit_fields():
+        if item.name in limits_by_hand():
+            rows[str(item.metadata["label"])] = limit_use.text(item, getattr(config.limits, item.name))
+    st.markdown("**Read it once more: this trades real money**")
+    shown = [{"What": what, "Value": formats.escaped(value)} for what, value in rows.items()]
+    with st.container(width=640):
+        st.table(pd.DataFrame(shown), border="horizontal", hide_index=True)
 
 
 def is_over(snapshot: Snapshot) -> bool:

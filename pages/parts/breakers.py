@@ -195,10 +195,12 @@ def _row(snapshot: Snapshot, breaker: BreakerView) -> dict[str, Any]:
     }
 
 
-def history(trips: Sequence[TripRow]) -> None:
-    """Draw what tripped in this run, newest first, and who let it go on."""
+def history(trips: Sequence[TripRow], *, of_account: bool) -> None:
+    """Draw what tripped, newest first, and why it was released; what an account's earlier runs left is among it."""
+    whose = "on this account" if of_account else "in this run"
+    st.markdown(f"**Trips and releases {whose}**")
     if not trips:
-        st.caption("Nothing has tripped in this run.")
+        st.caption(f"Nothing has tripped {whose}.")
         return
     rows = [
         {
@@ -208,6 +210,7 @@ def history(trips: Sequence[TripRow]) -> None:
             "Limit": trip.allowed,
             "Released": formats.utc(trip.released_ns) if trip.released_ns is not None else "not released",
             "Reason": trip.release_reason or "",
+            "Run": trip.run_id,
         }
         for trip in trips
     ]
@@ -234,5 +237,6 @@ TRIP_COLUMNS: dict[str, Any] = {
     "Value": column.TextColumn(width=160),
     "Limit": column.TextColumn(width=85),
     "Released": column.TextColumn(width=175),
-    "Reason": column.TextColumn(width=275),
+    "Reason": column.TextColumn(width=220),
+    "Run": column.NumberColumn(width=55, help="The run in which it tripped, or which began new books with it"),
 }

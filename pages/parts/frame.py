@@ -58,9 +58,16 @@ _CSS = """
 [class*="st-key-keel-danger"] button:hover { background: #a31f1f; border-color: #a31f1f; color: #fff; }
 [class*="st-key-keel-danger"] button:disabled { background: transparent; border-color: currentColor; color: inherit;
   opacity: .5; }
+[data-testid="stCaptionContainer"] { opacity: .78; }
+[data-testid^="stBaseButton-primary"]:enabled { background: #1f6feb; border-color: #1f6feb; color: #fff; }
+[data-testid^="stBaseButton-primary"]:enabled:hover { background: #1857c4; border-color: #1857c4; }
 [class*="st-key-keel-stale"] { opacity: .45; filter: grayscale(1); }
 .st-key-keel-status p { font-variant-numeric: tabular-nums; }
 [data-testid="stMetricValue"], [data-testid="stTable"] { font-variant-numeric: tabular-nums; }
+@media (min-width: 641px) {
+  [data-testid="stColumn"]:has(.st-key-keel-beside) { position: sticky; top: 4rem; align-self: flex-start;
+    max-height: calc(100vh - 10rem); overflow-y: auto; }
+}
 @media (max-width: 640px) {
   .stMainBlockContainer, [data-testid="stBottomBlockContainer"] { padding-left: .8rem; padding-right: .8rem; }
   .st-key-keel-bar { flex-wrap: wrap; row-gap: .4rem; }
@@ -106,12 +113,21 @@ def bottom_bar(node: TradingNode) -> None:
 
 
 def start_button(node: TradingNode, snapshot: Snapshot, place: str) -> None:
-    """Draw the button that starts a sandbox session with nothing configured; `place` tells two of them apart."""
+    """Draw the button that starts a sandbox session with nothing configured; `place` tells two of them apart.
+
+    In environment live it says so, and is not the button that draws the eye: who has filled in the form for real money
+    must not take it for the one that begins that.
+    """
     confirm.button(
-        node, snapshot, f"start-{place}", "Start",
+        node, snapshot, f"start-{place}", start_label(node),
         lambda command_id: StartSession(command_id=command_id, config=wiring.default_config(node.settings)),
-        icon=":material/play_arrow:", primary=True, disabled=_is_starting(node),
+        icon=":material/play_arrow:", primary=not is_live(node), disabled=_is_starting(node),
     )  # fmt: skip
+
+
+def start_label(node: TradingNode) -> str:
+    """Name the button that starts a sandbox session."""
+    return "Start sandbox" if is_live(node) else "Start"
 
 
 def _is_starting(node: TradingNode) -> bool:
@@ -260,7 +276,8 @@ def _trading_badge(snapshot: Snapshot) -> str:
 def _buttons(node: TradingNode, snapshot: Snapshot) -> None:
     if not snapshot.active:
         start_button(node, snapshot, "sidebar")
-        st.caption("Start: a sandbox session with generated prices. Other markets and models: page Session.")
+        label = start_label(node)
+        st.caption(f"{label}: a sandbox session with generated prices. Other markets and models: page Session.")
         return
     if unlock.locks_session(node):
         st.caption("To steer this session from here, give the unlock code first. Halt needs none.")

@@ -38,6 +38,16 @@ def worded(text: str) -> str:
     return _NAMES.sub(_label, text)
 
 
+def named(name: str) -> str:
+    """Write the name of a change with its key and unit: "Spread for EUR_USD, pips"."""
+    field, _, key = name.rstrip("]").partition("[")
+    metadata = _FIELDS[field].metadata
+    label, unit = str(metadata["label"]), str(metadata["unit"]) if "low" in metadata else ""
+    whose = f" for {key or f'{tables.EVERY_OTHER} {kind}'}" if (kind := metadata["keys"]) else ""
+    is_told = not unit or unit.removeprefix("x ").lower() in label.lower()
+    return f"{label}{whose}" if is_told else f"{label}{whose}, {unit}"
+
+
 def _label(match: re.Match[str]) -> str:
     metadata = _FIELDS[match[1]].metadata
     return f"{metadata['label']} for {tables.EVERY_OTHER} {metadata['keys']}" if match[2] else str(metadata["label"])

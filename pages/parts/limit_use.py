@@ -152,7 +152,8 @@ def draw(snapshot: Snapshot) -> None:
     st.caption(
         "Of a limit by instrument or currency the row shows the one that is nearest to it. "
         f"{NEAR} is {NEAR_PCT:.0f} % and more, {REACHED} {FULL_PCT:.0f} % and more. "
-        "Entries are sized to Risk per trade and cut to Position size, so these may be full in a sound session."
+        "Entries are sized to Risk per trade and cut to Position size and Position value, so these may be full in a "
+        "sound session."
     )
     for title, items in limit_groups.groups().items():
         st.markdown(f"**{title}**")
@@ -227,8 +228,10 @@ def span(item: "Field[Any]") -> str:
 
 
 def text(item: "Field[Any]", value: Any) -> str:
-    """Write a limit with its unit; one by instrument or currency with every entry."""
+    """Write a limit with its unit, "off" for one that is; one by instrument or currency with every entry."""
     unit = str(item.metadata["unit"]) if "low" in item.metadata else ""
+    if item.metadata.get("zero_is_off") and value == 0:
+        return "off"
     if not isinstance(value, Mapping):
         return f"{_plain(value)} {unit}".strip()
     named = [f"{key} {_plain(part)}" for key, part in value.items() if key != ANY]
@@ -247,23 +250,23 @@ def moment(ts_ns: int) -> str:
 
 # Wide enough for what they hold, and together no wider than a laptop's page; a longer cell opens on a click.
 COLUMNS: dict[str, Any] = {
-    "Limit": column.TextColumn(pinned=True, width=170),
-    "Used now": column.TextColumn(width=230),
-    "Allowed": column.TextColumn(width=155),
-    "Used": column.ProgressColumn(format="%.0f %%", min_value=0, max_value=100, width=110),
-    "State": column.TextColumn(width=120, help="Within, near (75 % and more) or reached (100 % and more)"),
-    "Left": column.TextColumn(width=140, help="How far away the limit is"),
+    "Limit": column.TextColumn(pinned=True, width=155),
+    "Used now": column.TextColumn(width=200),
+    "Allowed": column.TextColumn(width=150),
+    "Used": column.ProgressColumn(format="%.0f %%", min_value=0, max_value=100, width=105),
+    "State": column.TextColumn(width=110, help="Within, near (75 % and more) or reached (100 % and more)"),
+    "Left": column.TextColumn(width=130, help="How far away the limit is"),
     "A change counts": column.TextColumn(width=110, help="From when on a changed limit counts"),
 }
 WORD_COLUMNS: dict[str, Any] = {
     "Limit": COLUMNS["Limit"],
-    "Used now": column.TextColumn(width=440),
-    "Allowed": column.TextColumn(width=315),
+    "Used now": column.TextColumn(width=405),
+    "Allowed": column.TextColumn(width=290),
     "A change counts": COLUMNS["A change counts"],
 }
 DEFAULT_COLUMNS: dict[str, Any] = {
-    "Limit": column.TextColumn(pinned=True, width=170),
-    "Default": column.TextColumn(width=335),
-    "Can be": column.TextColumn(width=115),
-    "Meaning": column.TextColumn(width=416),
+    "Limit": column.TextColumn(pinned=True, width=155),
+    "Default": column.TextColumn(width=300),
+    "Can be": column.TextColumn(width=110),
+    "Meaning": column.TextColumn(width=395),
 }

@@ -72,7 +72,7 @@ def draw(node: TradingNode, snapshot: Snapshot) -> None:
     if base.limits != snapshot.limits and not edit.typed and not edit.problems:
         start_over()  # changed elsewhere, and nothing is typed that could be lost
         st.rerun()
-    with effect:
+    with effect, st.container(key="keel-beside"):  # stays on the screen beside a long list of inputs
         st.fragment(_effect, run_every=1)(node, base, edit)
 
 
@@ -161,7 +161,7 @@ def _by_key(
         st.session_state[origin] = st.session_state.get(draft, _table(before, kind, heading, is_number=is_number))
     known = sorted({*_keys(item, snapshot), *before} - {ANY})
     edited = st.data_editor(
-        st.session_state[origin], key=key, num_rows="dynamic", hide_index=True,
+        st.session_state[origin], key=key, num_rows="dynamic", hide_index=True, placeholder="",
         column_config={
             kind: column.SelectboxColumn(options=[tables.EVERY_OTHER, *known]),
             heading: column.NumberColumn(format="%,g") if is_number else column.TextColumn(),
@@ -256,9 +256,9 @@ def _diff(found: tuple[Change, ...]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "Limit": formats.escaped(limit_groups.worded(each.name)),
-                "Now": formats.escaped(each.before),
-                "Then": f"**{formats.escaped(each.after)}**",
+                "Limit": formats.escaped(limit_groups.named(each.name)),
+                "Now": formats.escaped(limit_use.grouped(each.before)),
+                "Then": f"**{formats.escaped(limit_use.grouped(each.after))}**",
                 "Effect": LOOSER if each.loosens else TIGHTER,
             }
             for each in found

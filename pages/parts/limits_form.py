@@ -23,11 +23,15 @@ STOP_MODES = {StopMode.ATR: "average true range (ATR)", StopMode.PIPS: "pips"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the form holds: values, which are the defaults while a sentence says what is bad or not yet typed."""
+    """What the form holds: values, which are the defaults while a sentence says what is bad or not yet typed.
+
+    missing names the limits of `untyped`, so that nobody takes their defaults for what a person set.
+    """
 
     values: RiskLimits
     problems: tuple[str, ...] = ()
     untyped: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def draw(defaults: RiskLimits, instruments: Iterable[str], by_hand: Collection[str] = (), filling: int = 0) -> Limits:
@@ -46,7 +50,12 @@ def draw(defaults: RiskLimits, instruments: Iterable[str], by_hand: Collection[s
         with st.expander(f"{title} · {len(items)} more" if items != groups()[title] else title):
             form.inputs(items)
     if form.problems or form.untyped:
-        return Limits(values=defaults, problems=tuple(form.problems), untyped=tuple(form.untyped))
+        return Limits(
+            values=defaults,
+            problems=tuple(form.problems),
+            untyped=tuple(form.untyped),
+            missing=tuple(name for name, value in form.given.items() if value is None),
+        )
     return Limits(values=RiskLimits(**form.given))
 
 
@@ -131,6 +140,7 @@ def _by_key(
         key=key,
         num_rows="dynamic",
         hide_index=True,
+        placeholder="type a value" if is_empty else "",
         column_config={
             kind.capitalize(): st.column_config.SelectboxColumn(
                 options=[tables.EVERY_OTHER, *sorted({*names, *default} - {ANY})]

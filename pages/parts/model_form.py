@@ -72,12 +72,18 @@ def _choose_model(
         "Model",
         offered,
         index=offered.index(chosen) if chosen in offered else 0,
-        format_func=lambda model_id: f"{specs[model_id].title} ({model_id})",
+        format_func=lambda model_id: _title(specs[model_id]),
         help="Only models that fit the chosen instruments and granularity; clear the instruments to see all.",
         key="session.model",
         persist_state="session",
     )
     return str(picked)
+
+
+def _title(spec: PredictorSpec) -> str:
+    """Name a model; the crossing averages without the periods that they begin with, for others may be typed."""
+    title = spec.title.removesuffix(f" {FAST_DEFAULT}/{SLOW_DEFAULT}") if spec.model_id == SMA_CROSS else spec.title
+    return f"{title} ({spec.model_id})"
 
 
 def _choose_instruments(spec: PredictorSpec, market: Market, defaults: SessionConfig) -> tuple[str, ...]:

@@ -47,11 +47,10 @@ def draw(folder: Path) -> Picked:
     except ConfigError as error:
         known = tuple(profiles.BUILT_IN)
         st.error(escaped(str(error)), icon=":material/block:")
-    options = list(dict.fromkeys((*known, picked.profile.name)))
+    st.session_state.setdefault(_PICKER, picked.profile.name)  # a save chooses it too: an index would contradict it
     st.selectbox(
         "Profile of limits",
-        options,
-        index=options.index(picked.profile.name),
+        list(dict.fromkeys((*known, picked.profile.name))),
         help="Fills the form below. Built-in are default and careful; more of them are in the folder data/profiles.",
         key=_PICKER,
         on_change=_pick,

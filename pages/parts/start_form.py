@@ -91,11 +91,13 @@ def draw(node: TradingNode) -> None:
     st.markdown("##### 5 · Start")
     chosen = {"instruments": choice.instruments, "model_id": choice.model_id, **opening}
     draft = _draft(settings, defaults, market, choice.problem, limits, chosen)
-    if by_hand and market.problem is None:
-        _arm(draft, settings, by_hand)
+    typed = tuple(name for name in by_hand if name not in limits.missing)
     if market.mode.sends_orders:
         draft.new_books = _new_books()
-    preflight.form(node, market.mode, draft.config if not draft.problems else None, draft.arming)
+    checked = Arming(phrase="", limits_set=typed) if by_hand else None  # the phrase comes after what is checked
+    preflight.form(node, market.mode, draft.config if not draft.problems else None, checked)
+    if by_hand and market.problem is None:
+        _arm(draft, settings, typed)
     _start(node, draft)
 
 
@@ -212,12 +214,14 @@ def _pace(defaults: SessionConfig) -> dict[str, Any]:
     return {"speed": SPEEDS[speed], "seed": seed}
 
 
-def _arm(draft: Draft, settings: Settings, by_hand: tuple[str, ...]) -> None:
-    """Ask for the phrase, and let the engine judge it."""
+def _arm(draft: Draft, settings: Settings, typed: tuple[str, ...]) -> None:
+    """Read back what is about to trade once it is whole, ask for the phrase, and let the engine judge it."""
+    if draft.ready and draft.config is not None:
+        arming.read_back(draft.config, settings)
     with st.container(width=420):
-        draft.arming = Arming(phrase=arming.phrase(), limits_set=by_hand)
-    try:
-        check_arming(SessionConfig(mode=Mode.LIVE), settings, draft.arming)
+        draft.arming = Arming(phrase=arming.phrase(), limits_set=typed)
+    try:  # each limit that is missing has a sentence of its own
+        check_arming(SessionConfig(mode=Mode.LIVE), settings, replace(draft.arming, limits_set=limits_by_hand()))
     except ConfigError as error:
         (draft.problems if draft.arming.phrase else draft.untyped).append(str(error))
 

@@ -177,7 +177,7 @@ def limits(values: RiskLimits, usage: Sequence[LimitUse] = ()) -> pd.DataFrame:
     rows = [
         {
             "Limit": item.metadata["label"],
-            "Value": " ".join([limit_text(getattr(values, item.name)), *_unit(item)]),
+            "Value": _limit(item, getattr(values, item.name)),
             "Used now": used[item.name].value if item.name in used else "not measured yet",
             "Left": used[item.name].distance if item.name in used else "",
             "A change counts": str(item.metadata["effect"]),
@@ -185,6 +185,21 @@ def limits(values: RiskLimits, usage: Sequence[LimitUse] = ()) -> pd.DataFrame:
         for item in limit_fields()
     ]
     return pd.DataFrame(rows, columns=["Limit", "Value", "Used now", "Left", "A change counts"])
+
+
+LIMIT_COLUMNS: dict[str, Any] = {
+    "Limit": column.TextColumn(pinned=True, width=155),
+    "Value": column.TextColumn(width=300),
+    "Used now": column.TextColumn(width=210),
+    "Left": column.TextColumn(width=160),
+    "A change counts": column.TextColumn(width=110),
+}
+
+
+def _limit(item: "Field[Any]", value: Any) -> str:
+    if item.metadata.get("zero_is_off") and value == 0:
+        return "off"
+    return " ".join([limit_text(value), *_unit(item)])
 
 
 def _unit(item: "Field[Any]") -> list[str]:

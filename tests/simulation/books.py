@@ -4,10 +4,11 @@ I must not look at the engine, nor go back: I only read on.
 My tests are in tests/simulation/test_gate.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from engine.domain.market import Quote
 from engine.domain.transaction import (
     DailyFinancing,
     Fill,
@@ -39,8 +40,9 @@ class OpenTrade:
 class Books:
     """Balance, open trades and ended orders as of transaction `up_to`.
 
-    made and ended are the numbers of the transactions that made and that ended each order with a client id. lost_ns is
-    when the newest losing trade of each instrument was closed, streak how many losing ones were closed in a row.
+    made and ended are the numbers of the transactions that made each order with a client id, and that ended it before
+    all of it was filled; filled are the units that were. lost_ns is when the newest losing trade of each instrument was
+    closed, streak how many losing ones were closed in a row.
     """
 
     def __init__(self) -> None:
@@ -50,10 +52,12 @@ class Books:
         self.trades: dict[str, OpenTrade] = {}
         self.made: dict[str, int] = {}
         self.ended: dict[str, int] = {}
+        self.filled: dict[str, Decimal] = {}
         self.opened_by: dict[str, str | None] = {}
         self.lost_ns: dict[str, int] = {}
         self.streak = 0
         self._protects: dict[str, str] = {}
+        self._again: set[str] = set()
 
     def read(self, log: Sequence[Transaction], up_to: int) -> None:
         """Add up what the log says up to this number."""
@@ -74,6 +78,17 @@ class Books:
         """Instruments with an open trade."""
         return {each.instrument for each in self.trades.values()}
 
+    def equity_home(self, quotes: Mapping[str, Quote]) -> Decimal | None:
+        """Balance and open P/L at these quotes; None while something that is held has none."""
+        equity = self.balance_home
+        for trade in self.trades.values():
+            quote = quotes.get(trade.instrument)
+            if quote is None:
+                return None
+            price = quote.bid if trade.units > 0 else quote.ask
+            equity += trade.units * (price - trade.price) * quote.home_rate
+        return equity
+
     def _add(self, transaction: Transaction) -> None:
         client_id = getattr(transaction, "client_order_id", None)
         if isinstance(transaction, Fill):
@@ -88,14 +103,18 @@ class Books:
             self._created(transaction)
         elif isinstance(transaction, OrderCanceled):
             self._unprotect(transaction.order_id)
-        if isinstance(transaction, OrderCreated) and client_id:
+        if isinstance(transaction, OrderCreated) and client_id in self.made:
+            self._again.add(transaction.order_id)  # another engine derives the same ids
+        elif isinstance(transaction, OrderCreated) and client_id:
             self.made[client_id] = transaction.transaction_id
-        elif isinstance(transaction, Fill | OrderCanceled | OrderRejected) and client_id:
-            self.ended.setdefault(client_id, transaction.transaction_id)
+        elif isinstance(transaction, OrderCanceled | OrderRejected) and client_id:
+            self.ended[client_id] = transaction.transaction_id
 
     def _fill(self, fill: Fill) -> None:
         self._move(fill.pl_home + fill.financing_home - fill.commission_home, fill.balance_home)
         self._unprotect(fill.order_id)
+        if fill.client_order_id and fill.order_id not in self._again:
+            self.filled[fill.client_order_id] = self.filled.get(fill.client_order_id, ZERO) + fill.units
         for part in (*fill.closed, *([fill.reduced] if fill.reduced else [])):
             trade = self.trades[part.trade_id]
             trade.units += part.units

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from engine import sizing
+from engine.adapters.day_lock import FileDayLocks
 from engine.risk.breakers import BrokerErrors, LossStreak, ModelFaults, Reading
 from engine.risk.conduct import Conduct
 from engine.risk.exposure import Exposure
@@ -78,6 +79,11 @@ def release_allows_loosening(stack: ExitStack) -> None:
 @saboteur
 def curfew_forgotten(stack: ExitStack) -> None:
     change(stack, Beginning, "_keep", lambda self, curfew: None)
+
+
+@saboteur
+def day_is_locked_in_the_database_alone(stack: ExitStack) -> None:
+    change(stack, FileDayLocks, "write", lambda self, lock: "")
 
 
 @saboteur

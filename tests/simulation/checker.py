@@ -11,6 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from engine.domain.decision import Action
 from engine.domain.event import (
     BreakerReleased,
@@ -36,6 +38,7 @@ from engine.domain.event import (
     ProtectionSent,
     Reconciled,
     SessionStarted,
+    SessionState,
     SessionStopped,
     TradeClaimed,
     TradeCloseSent,
@@ -48,8 +51,10 @@ from engine.domain.schedule import NewsEvent
 from engine.store.codec import decode
 from tests.simulation.books import Books
 from tests.simulation.conduct import LOCK, ConductWatch
+from tests.simulation.gates import check_gates
 from tests.simulation.judging import demand
 from tests.simulation.limits import LimitsWatch
+from tests.simulation.losses import LossWatch
 from tests.simulation.venue import Venue
 
 GRACE_NS = 60 * NS_PER_S
@@ -85,6 +90,7 @@ class Checker:
         self.run_id = 0
         self.seq = 0
         self.rules = LimitsWatch()
+        self.losses = LossWatch()
         self.conduct = ConductWatch()
         self.news: tuple[NewsEvent, ...] = ()
         self.reconciled = self.interrupted = False
@@ -92,6 +98,8 @@ class Checker:
         self.began = False
         self.halted = False
         self.paused = False
+        self.flattening = False
+        self.flattened = 0
         self.tripped: set[str] = set()
         self.released: set[str] = set()
         self.claims: dict[str, Claim] = {}
@@ -106,12 +114,15 @@ class Checker:
         self.protections: list[ProtectionSent] = []
         self.closes: list[TradeCloseSent] = []
         self.verdicts: dict[str, bool] = {}
+        self._answered = False
         self.asked: dict[str, Any] = {}
         self.owed_trips: set[str] = set()
         self.owed_end = ""
         self.warm = False
-        self.anchors: dict[str, Decimal] = {}
         self.signal: Callable[[str, int], int] = lambda instrument, bar_ts_ns: 0
+        self.newest_bar_ns: Callable[[str], int] = lambda instrument: 0
+        self.has_kill_file: Callable[[], bool] = lambda: False
+        self.woken_ns = self._awake_ns = 0
         self.quotes: Mapping[str, Quote] = {}
         self.true_ns: Callable[[], int] = lambda: 0
         self._initialized_ns: dict[str, int] = {}
@@ -149,6 +160,7 @@ class Checker:
         self.pull()
         demand(not self.owed_trips, "late fill", f"{self.owed_trips} filled after they expired, and nothing tripped")
         self.released.clear()
+        self._answered = False
 
     @property
     def limits(self) -> RiskLimits:
@@ -164,13 +176,18 @@ class Checker:
         return opened_by in self.sent
 
     def unsettled(self) -> dict[str, OrderIntent]:
-        """Orders that were sent, whose end is neither in the log as far as it is recorded, nor given up."""
+        """Orders that were sent, whose end is neither in the log as far as it is recorded, nor given up; the rest."""
         given_up = (OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.DENIED)
-        return {
-            order_id: intent
-            for order_id, intent in self.sent.items()
-            if order_id not in self.books.ended and self.status.get(order_id) not in given_up
-        }
+        found: dict[str, OrderIntent] = {}
+        for order_id, intent in self.sent.items():
+            if order_id in self.books.ended or self.status.get(order_id) in given_up:
+                continue
+            filled = self.books.filled.get(order_id)
+            if filled is None:
+                found[order_id] = intent
+            elif filled != intent.units:
+                found[order_id] = replace(intent, units=intent.units - filled)
+        return found
 
     def _take(self, run_id: int, event: Event) -> None:
         kind = type(event)
@@ -189,6 +206,9 @@ class Checker:
 
     def _started(self, run_id: int, event: Any) -> None:
         demand(run_id > self.run_id, "I18", f"run {run_id} begins after run {self.run_id}")
+        if self.began:
+            gone = self.rules.lacking(self.news, event.config.news, event.ts_ns)
+            demand(not gone, "bad day", f"a run begins without the news {gone} in a day in which a breaker tripped")
         self.rules.started(event)
         if not self.began:
             demand(event.continues is None, "I13", "the first run continues another")
@@ -205,8 +225,9 @@ class Checker:
         demand(here == (self.known, self.books.balance_home), "I13", f"run {run_id} begins at {here}, not {self.known}")
         self.run_id, self.news = run_id, event.config.news
         self.interrupted = False
-        self.anchors.pop("drawdown", None)
-        self.reconciled = self.halted = self.paused = self.warm = False
+        self.woken_ns, self._awake_ns = 0, self.true_ns()
+        self.losses.started(event.opening_balance_home)
+        self.reconciled = self.halted = self.paused = self.warm = self.flattening = False
 
     def _transaction(self, event: Any, transaction: Any) -> None:
         number = transaction.transaction_id
@@ -214,22 +235,18 @@ class Checker:
         demand(number <= self.venue.last_id, "I12", f"transaction {number} never happened")
         true = self.venue.log[number - 1]
         demand(transaction == true, "I12", f"transaction {number} is recorded as {transaction}, and was {true}")
+        order_id = getattr(transaction, "client_order_id", None)
+        is_made = type(event) is BrokerOrderCreated and bool(order_id) and is_client_order_id(order_id)
+        if is_made and (order_id not in self.sent or order_id in self.books.made):
+            self.owed_end = order_id
+        self.losses.glimpse(self.books.equity_home(self.quotes))
         self.known = number
         self.books.read(self.venue.log, number)
         self.conduct.take(event, self.books)
         if type(event) is FundsMoved:
-            self._paid(transaction.amount_home)
-        order_id = getattr(transaction, "client_order_id", None)
+            self.losses.paid(transaction.amount_home, transaction.balance_home)
         if order_id in self.sent:
             self._settled(order_id, type(event))
-        elif type(event) is BrokerOrderCreated and order_id and is_client_order_id(order_id):
-            self.owed_end = order_id
-
-    def _paid(self, amount_home: Decimal) -> None:
-        """What was paid in or out is no profit and no loss."""
-        for name, anchor in self.anchors.items():
-            moved = anchor + amount_home
-            self.anchors[name] = moved if moved > 0 else self.books.balance_home
 
     def _settled(self, order_id: str, kind: type) -> None:
         was = self.status.get(order_id)
@@ -245,6 +262,7 @@ class Checker:
     def _decision(self, event: DecisionMade) -> None:
         decision = event.decision
         self.rules.decided(decision)
+        check_gates(decision)
         key = (decision.instrument, decision.bar_ts_ns)
         demand(key not in self.decided, "one decision per bar", f"bar {key} is decided on twice")
         self.decided.add(key)
@@ -257,6 +275,8 @@ class Checker:
             demand(decision.direction == signal != 0, "the model", f"{key}: {decision.action} on a signal of {signal}")
             rises = decision.units > 0
             demand(rises == (signal > 0), "the model", f"{key}: {decision.units} units on a signal of {signal}")
+            newest_ns = self.newest_bar_ns(decision.instrument)
+            demand(decision.bar_ts_ns >= newest_ns, "stale bar", f"{key}: {decision.action}, and a newer bar was told")
         quote = self.quotes.get(decision.instrument)
         if quote is not None:
             seen, used = (quote.bid, quote.ask), (decision.bid, decision.ask)
@@ -287,12 +307,16 @@ class Checker:
             demand(order_id in self.not_sent, "I4", f"{order_id} is given for rejected, the line did not say so")
         elif status is OrderStatus.EXPIRED:
             self._expired(event)
+        elif order_id in self.not_sent:
+            again = order_id.split("-")[0] != str(self.run_id)  # what an earlier run was told, the next one cannot know
+            demand(again, "I4", f"{order_id} is given for unresolved, the line said that it was not sent")
         self.status[order_id] = status
 
     def _expired(self, event: OrderUpdated) -> None:
         order_id = event.client_order_id
         demand(self.was_read_afresh(), "unresolved", f"{order_id} expires and the log was not read afresh")
-        age_ns = self.true_ns() - self._initialized_ns[order_id]
+        # nobody looked at the log while the process was not there, or stood still
+        age_ns = self.true_ns() - max(self._initialized_ns[order_id], self._awake_ns)
         demand(age_ns >= GRACE_NS, "unresolved", f"{order_id} expires after {age_ns / NS_PER_S} s")
         made = Books()
         made.read(self.venue.log, self.venue.visible_id)
@@ -301,17 +325,19 @@ class Checker:
     def _tripped(self, event: BreakerTripped) -> None:
         self.tripped.add(event.breaker)
         self.rules.tripped(event)
+        self.losses.tripped(event, self._least_owned(), self.limits)
+        self.conduct.check_trip(event, self.limits, self.books)
         if event.breaker == "late_fill":
             self.owed_trips.clear()
 
     def _released(self, event: BreakerReleased) -> None:
         asked = [each for each in self.asked.values() if getattr(each, "breaker", None) == event.breaker]
+        asked = [each for each in asked if each.reason.strip()]
         over = self.rules.day_is_over(event.breaker, event.ts_ns)
         demand(bool(asked) or over, "I6", f"breaker {event.breaker} is released and nobody asked for it")
         self.tripped.discard(event.breaker)
         self.released.add(event.breaker)
-        if event.equity_home is not None:
-            self.anchors[event.breaker] = event.equity_home
+        self.losses.released(event.breaker, event.equity_home)
 
     def _reconciled(self, event: Reconciled) -> None:
         told, true = (event.last_transaction_id, event.balance_home), (self.known, self.books.balance_home)
@@ -328,6 +354,8 @@ class Checker:
         self.interrupted = True
         self.interruptions += 1
         self.reconciled = self.warm = False
+        self.woken_ns = event.ts_ns
+        self._awake_ns = self.true_ns()
 
     @property
     def compared(self) -> bool:
@@ -340,14 +368,26 @@ class Checker:
     def _stopped(self, event: SessionStopped) -> None:
         """The run has ended, as it had to if another Keel was met; the process may die right behind this record."""
         self.owed_end = ""
+        self.losses.stopped(is_fault=event.state is SessionState.FAULTED)
 
     def _day_began(self, event: DayBegan) -> None:
-        self.anchors["daily_loss"] = event.equity_home
+        self.losses.day_began(event, self.venue.sim.account().equity_home)
+
+    def _least_owned(self) -> Decimal:
+        """The least that may be taken for the equity now: at the newest prices, or as it was known before them."""
+        before = self.losses.newest
+        now = self.books.equity_home(self.quotes)
+        before = self.venue.sim.account().equity_home if before is None else before
+        return before if now is None else min(before, now)
 
     def _limited(self, event: LimitsChanged) -> None:
+        now = self.books.equity_home(self.quotes)
+        if now is not None and not self._answered:  # what a request before this one has cost is looked at behind both
+            self.losses.limits_moved(now, self.limits, self.tripped | self.released)
         self.rules.changed(event)
 
     def _told_news(self, event: NewsSet) -> None:
+        self.rules.news_set(self.news, event)
         self.news = event.news
 
     def _protecting(self, event: ProtectionSent) -> None:
@@ -361,8 +401,10 @@ class Checker:
         self.rules.accepted(event, self.asked[event.command_id])
         if event.command in ("HaltTrading", "FlattenAll"):
             self.halted = True
+            self.flattening |= event.command == "FlattenAll"
         elif event.command == "ResumeTrading":
-            self.halted = self.paused = False
+            demand(not self.has_kill_file(), "I5", f"{event.command_id} resumes, and the file HALT exists")
+            self.halted = self.paused = self.flattening = False
         elif event.command == "PauseEntries":
             self.paused = True
 
@@ -374,6 +416,7 @@ class Checker:
         demand(command_id in self.asked, "I21", f"{command} {command_id} was never asked for")
         demand(command_id not in self.verdicts, "I21", f"{command} {command_id} takes effect twice")
         self.verdicts[command_id] = accepted
+        self._answered = True
 
     def balance_identity(self) -> None:
         """The broker's balance is the sum of what its transactions moved."""

@@ -37,6 +37,7 @@ class ConductWatch:
         self._errors_ns: list[int] = []
         self._rows: dict[str, tuple[int, int]] = {}
         self._faults: dict[str, deque[bool]] = {}
+        self._runs = 0
 
     def take(self, event: object, books: Books) -> None:
         """Note an event that was recorded."""
@@ -80,10 +81,25 @@ class ConductWatch:
         errors = sum(now_ns - 5 * MINUTE_NS < each <= now_ns for each in self._errors_ns)
         demand(errors < limits.broker_errors_max, "broker errors", f"{order_id} is sent after {errors} errors")
 
+    def check_trip(self, event: BreakerTripped, limits: RiskLimits, books: Books) -> None:
+        """A breaker trips for what has happened so often; errors of the broker are more than I see."""
+        name = event.breaker.removeprefix(LOCK)
+        if event.breaker == "loss_streak":
+            many, most = books.streak, limits.loss_streak_max
+        elif event.breaker == "model_faults":
+            many, most = max((sum(each) for each in self._faults.values()), default=0), limits.model_faults_max
+        elif event.breaker != name:
+            # an order that was sent before a release, and named by the log behind it, counts again after a restart
+            many, most = self._rows.get(name, (0, 0))[1] + (self._runs > 1), limits.repeated_entries_max
+        else:
+            return
+        demand(many >= most, "breakers", f"{event.breaker} trips at {event.value}, it is {many} of {most}")
+
     def _started(self, event: SessionStarted, books: Books) -> None:
         """Faults of the model and errors of the broker are those of one run."""
         self._faults.clear()
         self._errors_ns.clear()
+        self._runs += 1
 
     def _tripped(self, event: BreakerTripped, books: Books) -> None:
         if event.breaker.startswith(LOCK):

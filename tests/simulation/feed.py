@@ -44,6 +44,7 @@ class Feed:
         self._frozen: dict[str, tuple[int, Quote]] = {}
         self._out_until_ns = 0
         self.seen: dict[str, Quote] = {}
+        self.newest_ns: dict[str, int] = {}
         self.trouble = False
         self.hurt = False
 
@@ -172,6 +173,7 @@ class Feed:
             told.append(told[-1])
         if told and faults.hit("bar_out_of_order"):
             told.append(market.bars[name][-faults.how("bar_out_of_order").randint(2, 5)])
+        self.newest_ns[name] = max([self.newest_ns.get(name, 0), *(bar.open_ts_ns for bar in told)])
         return told
 
 
@@ -198,5 +200,8 @@ _SPOILED: dict[str, Callable[[Quote, int], Quote]] = {
     ),
     "quote_future": lambda quote, much: replace(quote, ts_ns=quote.ts_ns + much * NS_PER_S),
     "quote_far_future": lambda quote, much: replace(quote, ts_ns=quote.ts_ns + much * 3_600 * NS_PER_S),
+    "quote_wide": lambda quote, much: replace(
+        quote, bid=quote.bid - quote.spread / 2 * much, ask=quote.ask + quote.spread / 2 * much
+    ),
 }
 _BESIDES = ("quote_older",)

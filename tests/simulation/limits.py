@@ -4,7 +4,7 @@ I must not ask the engine what loosens: I have a list of my own, and the hours o
 My tests are in tests/simulation/test_promises.py, test_gate.py and test_saboteurs.py.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 
 from engine.domain.command import LOOSEN, UpdateRiskLimits
 from engine.domain.decision import Decision
-from engine.domain.event import BreakerTripped, CommandAccepted, LimitsChanged, SessionStarted
+from engine.domain.event import BreakerTripped, CommandAccepted, LimitsChanged, NewsSet, SessionStarted
 from engine.domain.limits import RiskLimits
 from engine.domain.market import NS_PER_S
+from engine.domain.schedule import NewsEvent
 from tests.simulation.judging import demand
 
 DAILY = ("daily_loss", "loss_streak")
@@ -28,6 +29,7 @@ _NEITHER = frozenset(
     ("guard_bars", "stop_mode", "stop_loss_pips", "take_profit_pips", "stop_loss_atr", "take_profit_atr")
     + ("atr_period", "trading_day")
 )
+_FIXED = ("guard_bars", "atr_period", "trading_day")
 _ZERO_IS_OFF = frozenset(("slippage_pips_max", "loss_streak_max"))
 
 
@@ -102,9 +104,27 @@ class LimitsWatch:
         self._revision += 1
         demand(event.revision == self._revision, "limits", f"revision {event.revision} follows {self._revision - 1}")
         self._refuse(event.limits, event.ts_ns, "limits are changed")
+        fixed = [each for each in _FIXED if getattr(event.limits, each) != getattr(self.in_force, each)]
+        demand(not fixed, "limits", f"{fixed} change while a session runs")
         told, true = bool(event.loosened), bool(looser(self.in_force, event.limits))
         demand(told == true, "limits", f"loosened is said to be {event.loosened}")
         self._before, self.in_force = self.in_force, event.limits
+
+    def news_set(self, before: Sequence[NewsEvent], event: NewsSet) -> None:
+        """A calendar is replaced."""
+        gone = self.lacking(before, event.news, event.ts_ns)
+        demand(not gone, "bad day", f"news {gone} are taken out in a day in which a daily breaker tripped")
+
+    def lacking(self, before: Sequence[NewsEvent], after: Sequence[NewsEvent], now_ns: int) -> list[str]:
+        """Name the events that may not be taken out: some of their time to keep entries out lies in a bad day."""
+        if now_ns >= self.until_ns:
+            return []
+        early_ns, late_ns = (
+            minutes * 60 * NS_PER_S for minutes in (self.in_force.news_before_min, self.in_force.news_after_min)
+        )
+        kept = {(each.ts_ns, each.currency) for each in after}
+        matters = [each for each in before if each.ts_ns - early_ns < self.until_ns and now_ns <= each.ts_ns + late_ns]
+        return [each.title for each in matters if (each.ts_ns, each.currency) not in kept]
 
     def accepted(self, event: CommandAccepted, command: object) -> None:
         """Whoever loosens has typed the words, and gets what was asked for."""

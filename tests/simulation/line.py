@@ -40,7 +40,8 @@ class Line:
 
     `read_afresh` says that the log was read without short cuts, `lie_id` as of which transaction holdings were told
     last that differ from the log (0: none), `held_ns` when holdings were told last (0: never), `hurt` that something
-    was not told, or not in time.
+    was not told, or not in time, `unseen` that holdings could not be told when the engine asked for them last, in a
+    step in which no person asks for anything (`is_asked`).
     """
 
     def __init__(self, venue: Venue, faults: Faults, points: CrashPoints, witness: Witness) -> None:
@@ -54,6 +55,7 @@ class Line:
         self.read_afresh = False
         self.lie_id = 0
         self.hurt = False
+        self.unseen = self.is_asked = False
 
     def begin_step(self) -> None:
         """Forget what was noted of the step before."""
@@ -114,7 +116,9 @@ class Line:
 
     def holdings(self) -> Holdings:
         self._points.at("broker.holdings.before")
+        self.unseen = self.unseen or not self.is_asked  # else it may have been a person who wanted to know
         self._fail("holdings_unreadable")
+        self.unseen = False
         held = self._venue.sim.holdings()
         self.lie_id, self.held_ns = 0, self._venue.now_ns
         if self._faults.hit("holdings_stale"):
@@ -129,7 +133,10 @@ class Line:
     def protect(self, trade_id: str, instrument: str, stop_loss: Decimal) -> SubmitOutcome:
         self._points.at("broker.protect.before")
         self._witness.on_protect(trade_id, instrument, stop_loss)
-        outcome = self._serve("protect", lambda: self._venue.sim.protect(trade_id, instrument, stop_loss))
+        if self._venue.refuses_stops(trade_id, lambda: self._faults.hit("protect_refused")):
+            outcome: SubmitOutcome = self._answered()
+        else:
+            outcome = self._serve("protect", lambda: self._venue.sim.protect(trade_id, instrument, stop_loss))
         self._points.at("broker.protect.after")
         return outcome
 
@@ -147,6 +154,8 @@ class Line:
         if self._has_sent:  # what an order has done is what one wants to know most
             self._has_sent = False
             self._fail("log_unreadable_behind")
+        if afresh and self.held_ns:  # before it a run would not even begin
+            self._fail("log_unreadable_afresh")
         found = self._read(transaction_id, afresh)
         self.trouble = False
         self.read_afresh |= afresh
@@ -206,15 +215,19 @@ _HARD: dict[str, Callable[[Venue, OrderIntent], None]] = {
     "submit_bounds": lambda venue, intent: venue.take_after_a_move(intent, 5),
     "submit_illiquid": lambda venue, intent: venue.cancel(intent, "INSUFFICIENT_LIQUIDITY"),
     "submit_halted": lambda venue, intent: venue.take_while_halted(intent),
+    "submit_partly": lambda venue, intent: venue.take_partly(intent),
 }
 
 
 def _different(held: Holdings) -> Holdings:
-    """Tell of holdings that the log does not explain: a trade less, a stop less, or another balance."""
-    protected = [trade for trade in held.trades if trade.stop_loss is not None]
-    if protected and held.last_transaction_id % 3 == 0:
-        rest = tuple(each for each in held.trades if each is not protected[0])
-        return replace(held, trades=(*rest, replace(protected[0], stop_loss=None)))
-    if held.trades and held.last_transaction_id % 3 == 1:
-        return replace(held, trades=held.trades[1:])
-    return replace(held, balance_home=held.balance_home + Decimal("0.01"))
+    """Tell of holdings that the log does not explain: of a trade more, less or of another size, a stop, a balance."""
+    how = held.last_transaction_id % 5
+    if not held.trades or not how:
+        return replace(held, balance_home=held.balance_home + Decimal("0.01"))
+    first, rest = held.trades[0], held.trades[1:]
+    if how == 1:
+        return replace(held, trades=rest)
+    if how == 2:
+        return replace(held, trades=(*held.trades, replace(first, trade_id=str(held.last_transaction_id + 1_000))))
+    changed = {"units": first.units * 2} if how == 3 else {"stop_loss": None if first.stop_loss else first.price}
+    return replace(held, trades=(replace(first, **changed), *rest))

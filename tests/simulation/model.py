@@ -5,20 +5,26 @@ My tests are in tests/simulation/test_gate.py.
 """
 
 import zlib
+from collections.abc import Callable, Sequence
 
 from engine.domain.decision import Prediction, PredictionFault
+from engine.domain.market import Bar
 from engine.domain.window import BarWindow
 from engine.ports import PredictorSpec
 from tests.simulation.faults import CrashPoints, Faults
+from tests.simulation.judging import demand
 
 LOOKBACK = 8
+# Whatever was missing, the newest bars that I am shown are among so many.
+BARS = 60
 
 
 class StubPredictor:
     """Implements ports.Predictor."""
 
-    def __init__(self, seed: int, faults: Faults, points: CrashPoints) -> None:
+    def __init__(self, seed: int, faults: Faults, points: CrashPoints, bars: Callable[[str], Sequence[Bar]]) -> None:
         self._seed = seed
+        self._bars = bars
         self._faults = faults
         self._points = points
 
@@ -31,9 +37,24 @@ class StubPredictor:
 
     def predict(self, window: BarWindow) -> Prediction | PredictionFault:
         self._points.at("model.predict.before")
+        self._check(window)
         answer = self._answer(window)
         self._points.at("model.predict.after")
         return answer
+
+    def _check(self, window: BarWindow) -> None:
+        """What I am shown are as many bars as I asked for, in their order, and each as the market made it."""
+        name = window.instrument
+        demand(len(window.close) >= LOOKBACK, "the window", f"{name}: {len(window.close)} bars are shown to the model")
+        true = {bar.close_ts_ns: bar for bar in self._bars(name)[-BARS:]}
+        ends = window.close_ts_ns
+        demand(sorted(set(ends)) == ends, "the window", f"{name}: bars end at {ends}")
+        for end_ns, close in zip(ends, window.close, strict=True):
+            bar = true.get(end_ns)
+            middle = None if bar is None else (float(bar.bid_close) + float(bar.ask_close)) / 2
+            demand(
+                middle == close, "the window", f"{name}: the bar that ends at {end_ns} closes at {close}, not {middle}"
+            )
 
     def _answer(self, window: BarWindow) -> Prediction | PredictionFault:
         if self._faults.hit("model_fault"):

@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import msgspec
+
 from engine.domain.command import (
     LOOSEN,
     AcknowledgeBreaker,
@@ -45,6 +47,19 @@ CHANGED = (
     "broker_errors_max", "daily_loss_pct_max",
 )  # fmt: skip
 
+# What cannot change while one runs.
+FIXED = ({"guard_bars": 60}, {"atr_period": 4}, {"trading_day": "18:00 America/New_York"})
+
+# How often somebody sets limits of size so wide that a few trades reach those of loss.
+BOLD = 0.3
+BOLDLY = {
+    "risk_per_trade_pct": Decimal("0.5"), "exposure_pct_max": Decimal(1_500), "exposure_net_pct_max": Decimal(1_500),
+    "margin_pct_max": Decimal(100), "position_units_max": {"*": Decimal(500_000)}, "positions_max": 5,
+    "position_pct_max": {"*": Decimal(600)}, "currency_pct_max": {"*": Decimal(1_500)},
+    "edge_pips_min": Decimal(-1_000), "daily_loss_pct_max": Decimal("0.3"), "drawdown_pct_max": Decimal("0.5"),
+    "loss_streak_max": 0,
+}  # fmt: skip
+
 
 class Person:
     """Looks at the newest snapshot and asks for something now and then."""
@@ -68,8 +83,42 @@ class Person:
         if seen.trading_state is TradingState.HALTED and seen.foreign_trades and lots.random() < IMPATIENCE:
             trade_id = lots.choice(seen.foreign_trades).trade.trade_id
             wanted.append(ClaimTrade(command_id=self._id(), trade_id=trade_id, choice="close"))
+        if self._faults.hit("news_replaced"):
+            wanted.append(
+                SetNews(command_id=self._id(), news=drawn_news(self._faults.how("news_replaced"), self._start_ns))
+            )
+        wanted += self._in_need(seen)
+        wanted = [self._mistaken(each) for each in wanted]
         if wanted and self._faults.hit("command_repeated"):
             wanted.append(wanted[0])
+        if wanted and self._faults.hit("command_halts_behind"):
+            wanted.append(HaltTrading(command_id=self._id()))
+        return wanted
+
+    def _in_need(self, seen: Snapshot) -> list[Command]:
+        """A loss comes near its limit: who hopes wants to move the limit away just then."""
+        limits = seen.limits
+        if limits is None:
+            return []
+        is_near = -seen.day_pl_pct > limits.daily_loss_pct_max / 4 or seen.drawdown_pct > limits.drawdown_pct_max / 4
+        if not is_near or not self._faults.hit("wish_in_need"):
+            return []
+        wider = replace(limits, daily_loss_pct_max=Decimal(20), drawdown_pct_max=Decimal(30))
+        return [
+            UpdateRiskLimits(command_id=self._id(), limits=wider, expected_revision=seen.revision, confirmation=LOOSEN)
+        ]
+
+    def _mistaken(self, wanted: Command) -> Command:
+        """The same request from a page that is out of date, without its reason, or for what cannot be changed now."""
+        hit = self._faults.hit
+        if isinstance(wanted, ResumeTrading | UpdateRiskLimits) and wanted.expected_revision and hit("page_old"):
+            pages = self._faults.how("page_old").randint(1, 4)
+            return msgspec.structs.replace(wanted, expected_revision=max(wanted.expected_revision - pages, 0))
+        if isinstance(wanted, AcknowledgeBreaker) and hit("reason_empty"):
+            return msgspec.structs.replace(wanted, reason=" ")
+        if isinstance(wanted, UpdateRiskLimits) and hit("wish_fixed"):
+            fixed = self._faults.how("wish_fixed").choice(FIXED)
+            return msgspec.structs.replace(wanted, limits=replace(wanted.limits, **fixed))
         return wanted
 
     def repairs(self, seen: Snapshot) -> Sequence[Command]:
@@ -130,7 +179,7 @@ class Person:
 
 def drawn_limits(lots: random.Random, start_ns: int) -> RiskLimits:
     """Limits that are met often, so that a breach of them shows; half of them are wide, so that there is trading."""
-    return RiskLimits(
+    chosen = dict(
         risk_per_trade_pct=Decimal(lots.choice(("0.02", "0.1", "0.5"))),
         exposure_pct_max=Decimal(lots.choice((20, 60, 150, 400))),
         exposure_net_pct_max=Decimal(lots.choice((15, 60, 400, 400))),
@@ -160,6 +209,17 @@ def drawn_limits(lots: random.Random, start_ns: int) -> RiskLimits:
         loss_streak_max=lots.choice((0, 2, 4)),
         model_faults_max=lots.choice((2, 4, 10)),
         broker_errors_max=lots.choice((3, 8, 100)),
+    )
+    own = random.Random(repr(sorted(chosen.items())))  # lots of their own, so that all others stay as they were
+    name = own.choice(TRADED)
+    if own.random() < BOLD:
+        chosen |= BOLDLY
+    return RiskLimits(
+        **chosen,
+        spread_pips_max={"*": Decimal(own.choice((3, 6))), name: Decimal(own.choice(("1.4", "3", "8")))},
+        volatility_ratio_max=Decimal(own.choice(("1.3", "5", "5", "5"))),
+        price_collar_atr_max=Decimal(own.choice((2, 5, 5, 5))),
+        data_age_s_max=Decimal(own.choice((8, 30, 300, 300))),
     )
 
 

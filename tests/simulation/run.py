@@ -46,6 +46,8 @@ FAIR_GATES = frozenset(
     + ("trading_window", "weekend", "rollover", "news", "cool_down", "order_rate", "repeated_entries")
     + ("spread_ratio", "volatility", "price_collar")
 )
+# A size is cut to these, so that they stand in the way of the second half of a reversal alone.
+SIZED = frozenset(("price_bound", "risk_per_trade", "position_units", "position_value"))
 _RAM = Path("/dev/shm")
 # What no code of ours raises on purpose: the session's boundary would end the run, here it is a broken promise.
 _UNEXPECTED = (
@@ -170,7 +172,7 @@ def _check_healthy(world: World, from_seq: int, from_ns: int) -> None:
         if not isinstance(event, DecisionMade):
             continue
         decision = event.decision
-        strange = {gate.name for gate in decision.blocking if not _is_fair(gate)}
+        strange = {gate.name for gate in decision.blocking if not _is_fair(gate) or gate.name in SIZED}
         demand(not strange, "I27", f"{decision.reason} on {decision.instrument}, and nothing is wrong")
         if decision.action in (Action.ENTER, Action.REVERSE, Action.EXIT):
             _check_ended(check, decision.client_order_id or "")
@@ -195,10 +197,25 @@ def _is_fair(gate: Gate) -> bool:
     return gate.name in FAIR_GATES or (gate.name == "trading_state" and lost)
 
 
+def _check_chain(conn: sqlite3.Connection) -> None:
+    """Each commit ends with a hash over its events and the hash before it, so that nothing can be changed unseen."""
+    before, lines = bytes(32), ""
+    query = "SELECT seq, run_id, ts_ns, kind, payload, chain FROM events ORDER BY seq"
+    for *event, chain in conn.execute(query):
+        lines += " ".join(map(str, event)) + "\n"
+        if chain is not None:
+            before, lines = hashlib.sha256(before + lines.encode()).digest(), ""
+            demand(
+                chain == before, "the chain", f"the commit that ends with event {event[0]} is not linked to the last"
+            )
+    demand(not lines, "the chain", "the newest events are in no link")
+
+
 def _check_tables(folder: Path) -> None:
-    """Every table made again from the events is as it stands."""
+    """Every table made again from the events is as it stands, and the events are linked."""
     source = folder / "data.sqlite"
     with closing(sqlite3.connect(source)) as conn:
+        _check_chain(conn)
         before = _tables(conn)
         with closing(sqlite3.connect(folder / "again.sqlite")) as copy:
             conn.backup(copy)

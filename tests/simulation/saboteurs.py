@@ -7,10 +7,10 @@ My tests are in tests/simulation/test_saboteurs.py.
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from tests.simulation import bugs_of_orders, bugs_of_risk
+from tests.simulation import bugs_of_orders, bugs_of_risk, bugs_of_strangers
 from tests.simulation.sabotage import SABOTEURS
 
-__all__ = ["SABOTEURS", "bugs_of_orders", "bugs_of_risk", "planted"]
+__all__ = ["SABOTEURS", "bugs_of_orders", "bugs_of_risk", "bugs_of_strangers", "planted"]
 
 
 @contextmanager

@@ -4,17 +4,19 @@ I must not ask the engine why: what is recorded and what the broker knows must b
 My tests are in tests/simulation/test_gate.py and test_saboteurs.py.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.domain.event import Claim
-from engine.domain.market import NS_PER_S, Quote
+from engine.domain.limits import RiskLimits
+from engine.domain.market import NS_PER_S, Bar, Quote
 from engine.domain.order import OrderIntent, OrderReason, OrderStatus
 from tests.simulation.books import Books
 from tests.simulation.checker import Checker, bar_of
 from tests.simulation.hours import shut
 from tests.simulation.judging import demand
+from tests.simulation.prices import check_guard, check_prices
 from tests.simulation.worst import CENT, Worst, check_sizes
 
 ZERO = Decimal(0)
@@ -32,12 +34,14 @@ class Wire:
         quotes: Callable[[], Mapping[str, Quote]],
         kill_file: Callable[[], bool],
         trouble: Callable[[], str],
+        bars: Callable[[str], Sequence[Bar]],
     ) -> None:
         self._checker = checker
         self._clock_ns = clock_ns
         self._quotes = quotes
         self._kill_file = kill_file
         self._trouble = trouble
+        self._bars_of = bars
         self._bars: dict[tuple[str, str], OrderReason] = {}
         self._true = Books()
         self._entered: dict[str, int] = {}
@@ -64,6 +68,7 @@ class Wire:
         if intent.reason is OrderReason.SIGNAL:
             self._check_entry(intent)
         check.sent[order_id] = intent
+        check.flattened += intent.reason is OrderReason.FLATTEN
         check.conduct.sent(intent, self._clock_ns())
 
     def on_failed(self, intent: OrderIntent, *, is_sure: bool) -> None:
@@ -81,8 +86,7 @@ class Wire:
         demand(self._may_manage(trade_id), "I17", f"trade {trade_id} is not ours, and gets a stop")
         quote, trade = self._quotes().get(instrument), check.books.trades.get(trade_id)
         if quote is not None and trade is not None:
-            gap = quote.bid - stop_loss if trade.units > 0 else stop_loss - quote.ask
-            demand(gap > 0, "I11", f"trade {trade_id} gets a stop {gap} from the price")
+            check_guard(trade.units, quote, stop_loss, check.limits, self._bars_of(instrument))
 
     def on_close_trade(self, trade_id: str, instrument: str) -> None:
         """A request to close one trade leaves."""
@@ -91,6 +95,7 @@ class Wire:
         recorded = check.closes[-1] if check.closes else None
         demand(recorded is not None and recorded.trade_id == trade_id, "I1", f"trade {trade_id}: close not recorded")
         demand(not check.halted and not self._kill_file(), "I5", f"trade {trade_id} is closed while halted")
+        check.flattened += check.flattening
         asked = check.asked.get(recorded.command_id or "") if recorded else None
         by_person = asked is not None and getattr(asked, "choice", "") == "close" and asked.trade_id == trade_id
         demand(by_person or self._may_manage(trade_id), "I17", f"trade {trade_id} is not ours, and is closed")
@@ -157,13 +162,29 @@ class Wire:
             demand(gap > 0, "I11", f"{order_id} has its stop-loss {gap} from the price")
         demand(intent.price_bound is not None or not limits.slippage_pips_max, "I11", f"{order_id} has no bound")
         spread = CATALOGUE[name].pips(quote.ask - quote.bid)
-        demand(spread <= limits.spread_cap(name), "I9", f"{order_id} is sent at a spread of {spread} pips")
+        cap = limits.spread_pips_max.get(name, limits.spread_pips_max["*"])
+        demand(spread <= cap, "I9", f"{order_id} is sent at a spread of {spread} pips, the limit is {cap}")
+        check_prices(intent, quote, limits, self._bars_of(name))
+        self._check_data_age(order_id)
         self._check_flat(intent)
         self._check_sizes(intent)
         now_ns = self._clock_ns()
+        over = now_ns >= check.losses.day_end_ns
+        demand(not over, "the day", f"{order_id} is sent, the trading day is over and the next one has not begun")
         closed = shut(name, now_ns, limits, check.news)
         demand(not closed, "hours", f"{order_id} is sent, and {closed}")
         check.conduct.check_entry(intent, now_ns, limits, check.books)
+
+    def _check_data_age(self, order_id: str) -> None:
+        """What is held is worth what its oldest price says, so that a price which stands still lets nothing be added.
+
+        Nobody could listen while the machine slept: age counts from when it woke.
+        """
+        check, quotes = self._checker, self._quotes()
+        held = [quotes[name].ts_ns for name in check.books.held() if name in quotes and quotes[name].tradeable]
+        age_ns = self._clock_ns() - max(min(held, default=self._clock_ns()), check.woken_ns)
+        fits = age_ns < check.limits.data_age_s_max * NS_PER_S
+        demand(fits, "data age", f"{order_id} is sent, what is held was priced {age_ns / NS_PER_S} s ago")
 
     def _check_flat(self, intent: OrderIntent) -> None:
         """An entry opens all of its units: the broker holds nothing that we opened, whatever is recorded by now.
@@ -186,20 +207,26 @@ class Wire:
         worst.add(intent)
         unpriced = [name for name in worst.names if name not in quotes]
         demand(not unpriced, "I10", f"{order_id} is sent while {unpriced} have no price")
-        equity = equity_home(check, quotes)
+        equity = check.books.equity_home(quotes) or ZERO
         check_sizes(worst, intent, equity, limits, quotes)
         price = quote.ask if intent.units > 0 else quote.bid
         risk = abs(worst.held[intent.instrument]) * abs(price - (intent.stop_loss or ZERO)) * quote.loss_rate
         budget = equity * limits.risk_per_trade_pct / 100
         # a rate that moves along with the price of the stop (USD_JPY) is reckoned with the present one here
         demand(risk <= budget * Decimal("1.02") + CENT, "I10", f"{order_id}: risks {risk:.2f} of {budget:.2f}")
+        many, most = abs(intent.units), _most_units(intent, equity, limits, quote)
+        demand(
+            many * Decimal("1.05") + 1 >= most, "sizing", f"{order_id}: {many} units, by the limits it is {most:.0f}"
+        )
 
 
-def equity_home(check: Checker, quotes: Mapping[str, Quote]) -> Decimal:
-    """Balance and open P/L of the broker's book as far as it is recorded, at the newest sane quotes."""
-    equity = check.books.balance_home
-    for trade in check.books.trades.values():
-        quote = quotes[trade.instrument]
-        price = quote.bid if trade.units > 0 else quote.ask
-        equity += trade.units * (price - trade.price) * quote.home_rate
-    return equity
+def _most_units(intent: OrderIntent, equity: Decimal, limits: RiskLimits, quote: Quote) -> Decimal:
+    """What the risk per trade and the caps of one position allow: a size is cut to them, and to nothing else."""
+    name, price = intent.instrument, quote.ask if intent.units > 0 else quote.bid
+    share = limits.position_pct_max.get(name, limits.position_pct_max["*"])
+    return min(
+        equity * limits.risk_per_trade_pct / 100 / (abs(price - (intent.stop_loss or ZERO)) * quote.loss_rate),
+        limits.position_units_max.get(name, limits.position_units_max["*"]),
+        equity * share / 100 / (quote.mid * quote.home_rate),
+        CATALOGUE[name].units_max,
+    )

@@ -4,17 +4,17 @@ I must not believe the engine: a snapshot is what people act on.
 My tests are in tests/simulation/test_gate.py and test_saboteurs.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
 
 from engine.domain.account import Holdings
-from engine.domain.event import Claim, SessionState
+from engine.domain.command import Command
+from engine.domain.event import Claim, SessionState, TradingState
 from engine.domain.market import Quote
 from engine.snapshot import Snapshot
 from tests.simulation.checker import Checker
 from tests.simulation.judging import demand
-from tests.simulation.sending import equity_home
 
 HALF_CENT = Decimal("0.005")
 KEPT_EVERY = 20
@@ -28,12 +28,14 @@ class Pictures:
         self._revision = -1
         self._kept: tuple[Snapshot, str] | None = None
         self._run_id: int | None = None
+        self._pages: dict[int, tuple[TradingState, int]] = {}
         self._over: set[tuple[str, Decimal]] = set()
 
     def look(self, shown: Snapshot, quotes: Mapping[str, Quote]) -> None:
         """Check a snapshot that was published after a successful commit."""
         demand(shown.revision > self._revision, "I19", f"revision {shown.revision} follows {self._revision}")
         self._revision = shown.revision
+        self._pages[shown.revision] = (shown.trading_state, shown.limits_revision)
         self._look_back(shown)
         if shown.session_state is SessionState.FAULTED:
             return
@@ -41,6 +43,27 @@ class Pictures:
         self._latches(shown)
         self._money(shown, quotes)
         self._losses(shown, quotes)
+
+    def begin_run(self) -> None:
+        """No page that was drawn before this run knows of it."""
+        self._pages.clear()
+
+    def check_pages(self, commands: Sequence[Command]) -> None:
+        """What was accepted was asked for on a page that still holds; called before the next one is published.
+
+        A state that one page alone has shown came up behind the requests of its step: the engine notes it in the next.
+        """
+        pages = list(self._pages)
+        for command in commands:
+            drawn = getattr(command, "expected_revision", None)
+            if not self._checker.verdicts.get(command.command_id) or drawn not in pages[:-2]:
+                continue
+            then, behind = self._pages[drawn], self._pages[pages[pages.index(drawn) + 1]]
+            before, newest = self._pages[pages[-2]], self._pages[pages[-1]]
+            holds = then == newest or then != behind or before != newest
+            demand(
+                holds, "stale page", f"{command.command_id} was asked for on page {drawn}, since then it is {newest}"
+            )
 
     def _look_back(self, shown: Snapshot) -> None:
         """What was published stays as it was."""
@@ -82,10 +105,10 @@ class Pictures:
         balance = check.books.balance_home
         demand(shown.balance_home == balance, "I13", f"the balance is shown as {shown.balance_home}, not {balance}")
         demand(type(shown.balance_home) is Decimal, "I16", f"the balance is a {type(shown.balance_home)}")
-        if any(trade.instrument not in quotes for trade in check.books.trades.values()):
+        equity = check.books.equity_home(quotes)
+        if equity is None:
             return
         demand(type(shown.equity_home) is Decimal, "I16", f"the equity is a {type(shown.equity_home)}")
-        equity = equity_home(check, quotes)
         close = abs(shown.equity_home - equity) < HALF_CENT
         demand(close, "I15", f"the equity is shown as {shown.equity_home}, balance and open P/L are {equity}")
 
@@ -94,24 +117,17 @@ class Pictures:
 
         A released breaker measures anew; the fall of a session is measured from the highest equity that was shown.
         """
-        check, limits = self._checker, self._checker.limits
-        if any(trade.instrument not in quotes for trade in check.books.trades.values()):
+        check = self._checker
+        equity = check.books.equity_home(quotes)
+        if equity is None:
             return
-        equity = equity_home(check, quotes)
         if shown.run_id != self._run_id:
             self._run_id, self._over = shown.run_id, set()
-        anchors = check.anchors
-        anchors["drawdown"] = max(anchors.get("drawdown", equity), equity)
-        allowed = {"daily_loss": limits.daily_loss_pct_max, "drawdown": limits.drawdown_pct_max}
-        over = {(each, most) for each, most in allowed.items() if _fall_pct(anchors.get(each, equity), equity) >= most}
+        check.losses.look(check.true_ns(), equity)
+        over = check.losses.over(equity, check.limits)
         late = [each for each, _ in over & self._over if each not in check.tripped | check.released]
         demand(not late, "breakers", f"the loss is over the limit of {late}, and it has not tripped")
         self._over = over
-
-
-def _fall_pct(anchor: Decimal, equity: Decimal) -> Decimal:
-    """The fall in percent, less a hair for the rounding of what is shown."""
-    return (anchor - equity) / anchor * 100 - Decimal("0.0001")
 
 
 def _compare(shown: Snapshot, held: Holdings) -> None:

@@ -5,15 +5,16 @@ My tests are in tests/simulation/test_gate.py.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from msgspec.structs import replace
 
+from engine.adapters.sim.book import OrderState
 from engine.adapters.sim.book import Trade as Lot
 from engine.adapters.sim.broker import SimBroker, ticket_of
 from engine.adapters.sim.closing import close_trade
-from engine.adapters.sim.entries import FundsMoved
+from engine.adapters.sim.entries import FundsMoved, OrderEnded
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.adapters.sim.settlement import end
 from engine.adapters.sim.ticket import Extensions, OnFill, OrderKind, Ticket, TimeInForce
@@ -25,6 +26,7 @@ from tests.simulation.market import NAMES
 
 CURRENCY = "USD"
 BALANCE = Decimal(100_000)
+NOT_ALL = "INSUFFICIENT_LIQUIDITY"
 
 
 class Venue:
@@ -45,6 +47,7 @@ class Venue:
         self._log: list[Transaction] = []
         self._on_the_way: list[tuple[int, OrderIntent]] = []
         self._lag: tuple[int, int] | None = None
+        self._stubborn: dict[str, bool] = {}
 
     @property
     def last_id(self) -> int:
@@ -96,6 +99,7 @@ class Venue:
     def heal(self) -> None:
         """What is still on the way is lost; the log shows everything."""
         self._on_the_way.clear()
+        self._stubborn.clear()
         self._lag = None
 
     def reject(self, intent: OrderIntent, reason: str) -> None:
@@ -107,6 +111,28 @@ class Venue:
         batch = self.exchange._batch()
         order = self.exchange._made(batch, ticket_of(intent), "CLIENT_ORDER")
         end(batch, self.book, order, reason)
+
+    def take_partly(self, intent: OrderIntent) -> None:
+        """There is liquidity for a half of an order; the rest of it ends."""
+        half = CATALOGUE[intent.instrument].round_units_down(intent.units / 2)
+        if not half:
+            self.take(intent)
+            return
+        batch = self.exchange._batch()
+        order = self.exchange._made(batch, ticket_of(replace(intent, units=half)), "CLIENT_ORDER")
+        self.exchange._start(batch, order)
+        if order.state is OrderState.FILLED:
+            batch.add(OrderEnded, order_id=order.order_id, client_order_id=order.client_order_id, reason=NOT_ALL)
+
+    def refuses_stops(self, trade_id: str, refuse: Callable[[], bool]) -> bool:
+        """Say whether the broker takes no stop for a trade; drawn when the first one is asked for."""
+        if trade_id not in self._stubborn:
+            self._stubborn[trade_id] = refuse()
+        return self._stubborn[trade_id]
+
+    def takes_no_stop(self, trade_id: str) -> bool:
+        """Say whether the broker has refused to take a stop for a trade."""
+        return self._stubborn.get(trade_id, False)
 
     def take_while_halted(self, intent: OrderIntent) -> None:
         """An order arrives in a moment in which the market is halted."""
@@ -146,10 +172,12 @@ class Venue:
             )
         )
 
-    def another_keel(self, lots: random.Random) -> None:
-        """Another engine trades on this account; its ids are made like ours."""
+    def another_keel(self, lots: random.Random, ours: Sequence[str]) -> None:
+        """Another engine trades on this account; its ids are made like ours, and may be one of ours that was filled."""
         name = lots.choice(NAMES)
         number = f"{lots.randint(500, 999)}-{name}-{self.now_ns}-1"
+        if ours and lots.random() < 0.5:
+            number = lots.choice(ours)
         ticket = Ticket(
             kind=OrderKind.MARKET,
             instrument=name,

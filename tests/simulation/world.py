@@ -4,6 +4,7 @@ I must not sleep, read a clock, or draw a lot that does not hang on the seed.
 My tests are in tests/simulation/test_gate.py.
 """
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from engine import wiring
+from engine.adapters.day_lock import FileDayLocks
 from engine.adapters.sim.instruments import CATALOGUE
 from engine.domain.command import Command, Mode, SessionConfig
 from engine.domain.error import Bug, ConfigError, HaltTrading, KeelError
 from engine.domain.event import SessionState
-from engine.domain.market import NS_PER_S, Granularity, Quote
+from engine.domain.market import NS_PER_S, Bar, Granularity, Quote
 from engine.session import TradingSession
 from engine.snapshot import Snapshot
 from tests.simulation.checker import Checker
@@ -35,6 +37,7 @@ from tests.simulation.line import Line
 from tests.simulation.machine import Clock, Latch
 from tests.simulation.market import STEP_NS, TRADED, Market
 from tests.simulation.model import StubPredictor
+from tests.simulation.neglect import Neglect
 from tests.simulation.person import Person, drawn_limits, drawn_news
 from tests.simulation.sending import Wire
 from tests.simulation.snapshots import Pictures
@@ -45,8 +48,6 @@ from tests.simulation.venue import BALANCE, Venue
 BEFORE_ROLLOVER_NS = 1_736_286_600 * NS_PER_S
 MORNING_NS = 1_736_240_400 * NS_PER_S
 BEFORE_WEEKEND_NS = 1_736_543_100 * NS_PER_S
-NAKED_S_MAX = 25
-COMPARED_S_MAX = 75
 STILL_S_MAX = 60
 TOLD_MAX = 300
 POINTS_IN_DOUBT = ("clock.now.before", "market.poll.after", "journal.commit.after")
@@ -88,8 +89,10 @@ class World:
         self.disk = Disk(faults, self.points)
         self.checker = Checker(self.venue)
         self.checker.true_ns = lambda: self.clock.true_ns
+        self.checker.has_kill_file = self._has_kill_file
+        self.checker.newest_bar_ns = self._newest_bar_ns
         self.checker.signal = lambda name, bar_ts_ns: self.model.signal(name, bar_ts_ns + granularity.ns)
-        self.model = StubPredictor(seed, faults, self.points)
+        self.model = StubPredictor(seed, faults, self.points, self._bars)
         self.person = Person(seed, faults, start_ns)
         self.config = SessionConfig(
             mode=Mode.PRACTICE,
@@ -102,7 +105,8 @@ class World:
             limits=drawn_limits(self._lots, start_ns),
             news=drawn_news(self._lots, start_ns),
         )
-        self.wire = Wire(self.checker, self.clock.read, self._quotes, self._has_kill_file, self._trouble)
+        self.wire = Wire(self.checker, self.clock.read, self._quotes, self._has_kill_file, self._trouble, self._bars)
+        self.neglect = Neglect(self.checker)
         self.process: Process | None = None
         self.crashes = 0
         self.steps = 0
@@ -116,12 +120,12 @@ class World:
         self._asleep_until_ns = 0
         self._stepped_ns = 0
         self._unnoticed = -1
-        self._naked: dict[str, int] = {}
         self._seldom_armed = False
         self._broken: KeelError | None = None
-        self._well_ns = 0
         for _ in range(self._lots.randint(1, 3)):
             self.venue.live(self.market.frame())
+        if faults.hit("trade_before"):
+            self.venue.manual_trade(faults.how("trade_before"))
         self.clock.true_ns = self.market.now_ns
 
     def step(self) -> None:
@@ -208,6 +212,7 @@ class World:
         process.line.begin_step()
         process.feed.begin_step()
         commands = self._ask(process)
+        process.line.is_asked = bool(commands)
         self.checker.quotes = process.feed.seen
         self._advance(process, session, commands)
         self._publish(process, session, commands)
@@ -241,7 +246,9 @@ class World:
         self.checker.was_compared = lambda: line.held_ns > 0
         self._set_clock_late()
         config = self._wanted_config()
-        is_forbidden = self.checker.rules.forbids(config.limits, self.clock.read())
+        rules, now_ns = self.checker.rules, self.clock.read()
+        is_forbidden = rules.forbids(config.limits, now_ns)
+        is_forbidden |= bool(rules.lacking(self.checker.news, config.news, now_ns))
         prepared = wiring.Prepared(
             config=config,
             clock=self.clock,
@@ -254,7 +261,8 @@ class World:
         try:
             # new books are tried where they would be a way round what a bad day forbids
             store: Any = process.store
-            process.session = wiring.begin(prepared, store, process.latch, new_books=is_forbidden)
+            locks = FileDayLocks(self._path.parent, self._path)
+            process.session = wiring.begin(prepared, store, process.latch, locks, new_books=is_forbidden)
         except KeelError as error:
             self.refused = str(error)
             self._is_modest = is_forbidden
@@ -266,6 +274,7 @@ class World:
         self._is_modest = False
         self._stepped_ns = self.clock.read()
         process.session.continue_from(process.snapshot.revision)
+        process.pictures.begin_run()
         self.tell(f"started run {process.session.desk.run_id}")
 
     def _wanted_config(self) -> SessionConfig:
@@ -275,8 +284,9 @@ class World:
         in_force = self.checker.limits
         is_plain = self._is_modest or self.faults.off
         limits = in_force if is_plain else self.person.restart(in_force)
-        # the calendar is the file that was uploaded last: after a lost day none with fewer events begins
-        return replace(self.config, limits=limits, news=self.checker.news)
+        # the calendar is the file that was uploaded last, or there is none in its place
+        left_out = not is_plain and self.faults.hit("news_left_out")
+        return replace(self.config, limits=limits, news=() if left_out else self.checker.news)
 
     def _set_clock_late(self) -> None:
         """A machine that has just come up may have a wrong clock until a time server answers."""
@@ -340,7 +350,9 @@ class World:
             noticed = self.checker.interruptions != self._unnoticed
             demand(noticed, "sleep", "the process stood still, and went on as if nothing had been")
             self._check_answered(commands, session)
+            process.pictures.check_pages(commands)
             self._check_lies(process)
+            self._check_locked()
             demand(not self.checker.owed_end or session.finished, "one Keel", f"{self.checker.owed_end} is not ours")
             self.checker.owed_end = ""
             if process.feed is not None:
@@ -365,6 +377,14 @@ class World:
             stopped = session.finished or self.checker.halted
             stopped = stopped or "reconciliation" in self.checker.tripped | self.checker.released
             demand(stopped, "I13", "the broker's holdings differ from the books and nothing stopped")
+
+    def _check_locked(self) -> None:
+        """While a session runs the data folder knows of a lost day too: another database would be a way round it."""
+        until_ns = self.checker.rules.until_ns
+        if self.clock.read() < until_ns:
+            locks = [json.loads(path.read_bytes()) for path in self._path.parent.glob("day-lock-*.json")]
+            known = [lock["until_ns"] for lock in locks]
+            demand(known == [until_ns], "bad day", f"locked until {until_ns}, in the data folder until {known}")
 
     def _explain(self, text: str, error: KeelError | None = None) -> None:
         """An error that ends a run must be the doing of a fault; a broken rule of our own is nobody's."""
@@ -411,7 +431,7 @@ class World:
                 if venue.book.positions and hit(kind):
                     deed(venue, how(kind))
         if self.session is not None and hit("another_keel"):
-            venue.another_keel(how("another_keel"))
+            venue.another_keel(how("another_keel"), tuple(self.checker.books.filled))
         if hit("funds_moved"):
             venue.move_funds(how("funds_moved"))
 
@@ -424,8 +444,9 @@ class World:
                 self._clock_right_ns = now_ns + 6 * STEP_NS
         if now_ns >= self._clock_right_ns:
             self.clock.off_ns = 0
-        if hit("asleep"):
-            self._asleep_until_ns = now_ns + how("asleep").randint(8, 40) * STEP_NS
+        for kind in ("asleep", "asleep_in_doubt"):
+            if (kind == "asleep" or self.checker.unsettled()) and hit(kind):
+                self._asleep_until_ns = now_ns + how(kind).randint(8, 40) * STEP_NS
         if hit("kill_file"):
             self._halt_path.touch()
             self._kill_file_until_ns = now_ns + how("kill_file").choice((2, 5, 30)) * STEP_NS
@@ -434,28 +455,26 @@ class World:
             self._kill_file_until_ns = 0
 
     def _look_for_neglect(self) -> None:
-        """While all is well no trade of ours goes without a stop for long, and the books are compared each minute."""
-        process, held = self.process, self.checker.books.trades
+        """Tell whether all was well in this step, for what is left undone then."""
+        process = self.process
         session = process.session if process else None
         line, feed = (process.line, process.feed) if process else (None, None)
         well = session is not None and line is not None and feed is not None
         well = well and not self.asleep
         well = well and not (line.hurt or line.trouble or feed.hurt or self.disk.failed or self.clock.is_wrong)  # type: ignore[union-attr]
-        ours = {each for each, trade in held.items() if not trade.stops and self._is_managed(each)}
-        self._naked = {each: self._naked.get(each, 0) + STEP_NS if well else 0 for each in ours}
-        late = [each for each, since_ns in self._naked.items() if since_ns > NAKED_S_MAX * NS_PER_S]
-        demand(not late, "naked", f"trades {late} have had no stop-loss for {NAKED_S_MAX} s while all was well")
-        self._well_ns = self._well_ns + STEP_NS if well else 0
-        unseen_ns = min(self._well_ns, self.market.now_ns - line.held_ns if line else 0)
-        demand(unseen_ns <= COMPARED_S_MAX * NS_PER_S, "I13", f"not compared for {unseen_ns / NS_PER_S} s")
-
-    def _is_managed(self, trade_id: str) -> bool:
-        return self.checker.is_ours(self.checker.books.opened_by[trade_id]) or (
-            self.checker.claims.get(trade_id) == "adopt"
-        )
+        stopped = self.checker.halted or self._has_kill_file()
+        self.neglect.look(well=well, stopped=stopped, uncompared_ns=self.market.now_ns - line.held_ns if line else 0)
 
     def _quotes(self) -> dict[str, Quote]:
         return self.process.feed.seen if self.process and self.process.feed else {}
+
+    def _bars(self, name: str) -> Sequence[Bar]:
+        return self.market.bars[name]
+
+    def _newest_bar_ns(self, name: str) -> int:
+        """Where the newest bar begins on which an entry may still be made: none that ended before a sleep did."""
+        told_ns = self.process.feed.newest_ns.get(name, 0) if self.process and self.process.feed else 0
+        return max(told_ns, self.checker.woken_ns + 1 - self.market.granularity.ns)
 
     def _has_kill_file(self) -> bool:
         return self._halt_path.exists()
@@ -466,4 +485,6 @@ class World:
             return "nothing is there"
         if process.line.trouble:
             return "the log cannot be read"
+        if process.line.unseen:
+            return "what the broker holds cannot be read"
         return "the market cannot be read" if process.feed.trouble else ""

@@ -84,6 +84,27 @@ def test_each_missing_limit_and_the_phrase_have_a_sentence(set_up_live: TradingN
     assert not app.error
 
 
+def test_a_check_does_not_take_a_default_for_what_a_person_typed(set_up_live: TradingNode) -> None:
+    app = live_form(set_up_live)
+    type_limits(app)
+    pick(app.button, "Run checks").click().run()
+    said = texts(app).replace("*", "")
+    assert "blocks] Limits set by hand: not set: Position size; wanted: what bounds a loss is set by hand" in said
+    assert "all set" not in said
+
+
+def test_what_is_about_to_trade_is_read_back_once_it_is_whole(set_up_live: TradingNode) -> None:
+    assert not [item for item in live_form(set_up_live).table if "What" in item.value.columns]
+    app = filled(set_up_live)
+    table = next(item.value for item in app.table if "What" in item.value.columns)
+    told = {what: value.replace("\\", "") for what, value in table.itertuples(index=False)}
+    assert told["Orders go to"].startswith("the account at the venue at 127.0.0.1:")
+    assert told["Risk per trade"] == "0.25 % of equity"
+    assert told["Position size"] == "20,000 units"
+    assert set(told) >= {item.metadata["label"] for item in ranged_fields() if item.name in limits_by_hand()}
+    assert "7001" not in str(told)
+
+
 @pytest.mark.parametrize("phrase", ["trade live 7001", "TRADE LIVE 7002", "7001"])
 def test_a_wrong_phrase_is_said_and_cannot_start(phrase: str, set_up_live: TradingNode) -> None:
     app = filled(set_up_live, phrase)
@@ -190,3 +211,4 @@ def test_environment_live_is_red_and_says_why_before_anything_runs(set_up_live: 
     app = give_code(open_shell(), set_up_live.unlock_code.text).run()
     assert "border: 4px solid #d32f2f" in html(app)
     assert "LIVE ENVIRONMENT" in app.markdown[-1].value
+    assert "Start sandbox" in [item.label for item in app.sidebar.button]  # and not a Start that could be the live one

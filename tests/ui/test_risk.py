@@ -337,6 +337,7 @@ def test_history_has_trips_and_releases(node: TradingNode) -> None:
     app.run()
     trip = rows(app, "Tripped")[0]
     assert (trip["Breaker"], trip["Released"]) == ("drawdown", "not released")
+    assert "**Trips and releases in this run**" in texts(app)
 
 
 def test_daily_breakers_are_those_of_the_engine() -> None:

@@ -107,6 +107,18 @@ def test_what_is_taken_back_is_gone_at_once_and_what_is_typed_next_stays(browser
     page.close()
 
 
+def test_what_would_change_stays_beside_the_input_that_is_typed_into(browser: Browser, console: Console) -> None:
+    page = editing(browser, console)
+    main = page.get_by_test_id("stMain")
+    for name in ("Stops", "Hours", "Breakers"):
+        main.get_by_text(name, exact=True).last.click()
+    typed(page, "Daily loss, % of equity", "2")
+    expect(page.get_by_label("Daily loss, % of equity", exact=True)).to_be_in_viewport()
+    expect(main.get_by_text("tightens")).to_be_in_viewport(timeout=SLOW_MS)
+    expect(main.get_by_role("cell", name="Daily loss, % of equity")).to_be_visible()
+    page.close()
+
+
 def test_an_open_question_follows_what_another_browser_changed(browser: Browser, console: Console) -> None:
     first, second = editing(browser, console), editing(browser, console)
     typed(first, MARGIN, "70")

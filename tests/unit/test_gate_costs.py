@@ -34,7 +34,7 @@ def test_known_outcomes_give_the_numbers_of_a_hand_calculation() -> None:
         ),
         GateCost(
             gate="positions", outcomes=2, alone=1, wins=0, sum_home=Decimal("-20.0002"), sum_r=Decimal(-2),
-            mean_r=Decimal(-1), low_r=Decimal(-1), high_r=Decimal(-1),
+            mean_r=Decimal(-1), low_r=None, high_r=None,
         ),
     )  # fmt: skip
     assert [one.verdict for one in found] == ["cannot be told from 3 outcomes", "cannot be told from 2 outcomes"]
@@ -42,6 +42,12 @@ def test_known_outcomes_give_the_numbers_of_a_hand_calculation() -> None:
 
 def test_nothing_blocked_costs_nothing() -> None:
     assert gate_costs([]) == ()
+
+
+@pytest.mark.parametrize(("count", "end"), [(OUTCOMES_MIN - 1, None), (OUTCOMES_MIN, Decimal(-1))])
+def test_equal_outcomes_have_an_interval_only_when_there_are_enough(count: int, end: Decimal | None) -> None:
+    (found,) = gate_costs([outcome("-10", "spread")] * count)
+    assert (found.low_r, found.high_r) == (end, end)
 
 
 def test_one_outcome_has_no_interval() -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +16,9 @@ import pytest
 from engine import kill
 from engine.cli import main
 from engine.config import Settings
+from engine.domain.command import Mode, ResumeTrading, SessionConfig, StartSession
 from engine.domain.error import ConfigError
+from engine.domain.event import TradingState
 from engine.kill.actions import ActionLog
 from engine.kill.halting import NotWritten, make, read
 from engine.kill.owner import Owner, owner_of, owners_in
@@ -70,7 +73,7 @@ def test_halt_makes_the_file_that_a_latch_obeys(capsys: pytest.CaptureFixture[st
     code, out, err = run(capsys, "halt", "--reason", "prices look wrong")
     assert (code, err) == (0, "")
     assert out == f"HALT: {path} was made.\nNo engine process owns a database in {path.parent}.\n"
-    assert latch.engaged() == "the file HALT exists in the data folder"
+    assert latch.engaged() == "the file HALT was found in the data folder"
     told = json.loads(path.read_bytes())
     assert told["reason"] == "prices look wrong" and f"process {os.getpid()}" in told["who"]
     assert told["time"].endswith("Z")
@@ -305,6 +308,16 @@ def test_actions_go_on_without_their_log(tmp_path: Path) -> None:
     assert len(heard) == 1 and "going on without it" in heard[0]
 
 
+def wait_for(what: str, condition: Callable[[], bool]) -> None:
+    """Wait for a condition without guessing how long it takes; fail by name when it never comes."""
+    pause = threading.Event()
+    for _ in range(1_500):
+        if condition():
+            return
+        pause.wait(0.02)
+    pytest.fail(f"{what} did not happen")
+
+
 def told_by_status(capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, dict[str, object], str]:
     code, out, err = run(capsys, "status", "--json", *more)
     return code, json.loads(out), err
@@ -316,11 +329,58 @@ def test_status_of_nothing_is_told_and_makes_nothing(capsys: pytest.CaptureFixtu
     assert told == {
         "halt": {"engaged": False, "since": "", "who": "", "reason": ""},
         "engine": {"pid": None, "running": False},
+        "database": {"path": str(tmp_path / "data" / "console.sqlite"), "exists": False},
         "run": None,
         "broker": None,
         "problems": [],
     }
+    told_to_people = run(capsys, "status")
+    assert told_to_people[0] == 0
+    assert f"database {tmp_path / 'data' / 'console.sqlite'} does not exist" in told_to_people[1].splitlines()
     assert not (tmp_path / "data").exists()
+
+
+def test_status_names_the_database_that_was_asked_for_and_is_not_there(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing.sqlite"
+    code, told, err = told_by_status(capsys, "--db", str(missing))
+    assert (code, err) == (1, f"The database {missing} does not exist.\n")
+    assert told["problems"] == [err.strip()] and told["run"] is None
+    assert run(capsys, "status", "--db", str(missing))[0] == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_status_tells_the_trading_state_of_a_session_that_waits_for_resume(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    node = TradingNode(Settings(data_dir=tmp_path / "data", models_dir=tmp_path / "models"))
+
+    def state() -> tuple[str, str]:
+        found = told_by_status(capsys)[1]["run"]["trading_state"]  # type: ignore[index]
+        return found["state"], found["reason"]
+
+    try:
+        config = SessionConfig(mode=Mode.SANDBOX, instruments=("EUR_USD",), model_id="flat", speed=86_400.0)
+        node.submit(StartSession(command_id="s", config=config))
+        wait_for("bars", lambda: node.snapshot.counts.bars > 3)
+        assert state() == ("ACTIVE", "")
+        assert run(capsys, "halt")[0] == 0
+        wait_for("the halt", lambda: node.snapshot.trading_state is TradingState.HALTED)
+        assert run(capsys, "halt", "--release")[0] == 0
+        assert state() == ("HALTED", "the file HALT was found in the data folder")
+        lines = run(capsys, "status")[1].splitlines()
+        assert "HALT     no" in lines
+        (line,) = (each for each in lines if each.startswith("trading  "))
+        assert line.startswith("trading  HALTED since 20")
+        assert line.endswith(": the file HALT was found in the data folder; it waits for Resume")
+        node.submit(ResumeTrading(command_id="r"))
+        wait_for("trading", lambda: node.snapshot.trading_state is TradingState.ACTIVE)
+        assert state() == ("ACTIVE", "")
+    finally:
+        assert node.stop(20)
+    over = told_by_status(capsys)[1]["run"]
+    assert isinstance(over, dict) and (over["status"], over["trading_state"]) == ("STOPPED", None)
 
 
 def test_status_tells_the_last_run_and_writes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -398,6 +458,9 @@ def test_status_says_that_a_run_was_cut_off(
     assert code == 0
     assert f"engine   process {dead_owner} owned the database and is gone" in out
     assert "RUNNING when its process ended" in out
+    began = told_by_status(capsys)[1]["run"]
+    assert isinstance(began, dict)
+    assert f"trading  ACTIVE since {began['started']}, as last recorded" in out.splitlines()
 
 
 def garbage(database: Path) -> None:

@@ -149,6 +149,22 @@ def test_a_halt_at_the_moment_of_a_release_is_not_lost(tmp_path: Path) -> None:
     assert latch.engaged() == "halt by another hand"
 
 
+def test_a_latch_that_the_file_has_set_says_whether_the_file_is_there_still(tmp_path: Path) -> None:
+    path = tmp_path / "HALT"
+    latch = HaltLatch(path)
+    path.touch()
+    there, gone = latch.engaged(), (path.unlink(), latch.engaged())[1]
+    assert there == "the file HALT was found in the data folder"
+    assert gone == latch.noted == f"{there} (since removed); resume to trade"
+    path.touch()
+    assert latch.engaged() == there
+    latch.set("halt by the operator")
+    path.unlink()
+    assert latch.engaged() == "halt by the operator", "a person's word is not the file's"
+    latch.ask_release()
+    assert latch.release() is None
+
+
 def test_the_halt_file_halts_a_running_session_and_its_absence_does_not_resume_it(
     node: TradingNode, settings: Settings
 ) -> None:
@@ -163,6 +179,8 @@ def test_the_halt_file_halts_a_running_session_and_its_absence_does_not_resume_i
     seen = node.snapshot.counts.decisions
     wait_for("more bars", lambda: node.snapshot.counts.decisions > seen + 5)
     assert node.snapshot.trading_state is TradingState.HALTED
+    gone = "the file HALT was found in the data folder (since removed); resume to trade"
+    wait_for("words that are true", lambda: node.snapshot.reason == gone)
     node.submit(ResumeTrading(command_id="now"))
     assert verdict_on(node, "now").accepted
     wait_for("trading", lambda: node.snapshot.trading_state is TradingState.ACTIVE)

@@ -141,7 +141,7 @@ def test_a_prepared_session_runs(settings: Settings, tmp_path: Path) -> None:
     store = wiring.open_store(tmp_path / "one.sqlite")
     try:
         prepared = wiring.prepare(replay(recorded(tmp_path / "EUR_USD.csv")), settings)
-        session = wiring.begin(prepared, store, HaltLatch(tmp_path / "HALT"))
+        session = wiring.begin(prepared, store, HaltLatch(tmp_path / "HALT"), wiring.day_locks(settings, store.path))
         session.step()
         assert session.desk.state is SessionState.RUNNING
         session.stop("stopped by the operator")

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from engine.domain.limits import RiskLimits
+from engine.domain.limits import RiskLimits, limit_fields
 from engine.snapshot import LimitUse, Snapshot
 from pages.parts import limit_use
 
@@ -41,3 +41,10 @@ def test_both_figures_are_told_where_they_differ() -> None:
     assert told == "Daily loss is measured since its release; the trading day stands at -3.15 % since it began."
     told = limit_use.anew(shot(limit_use.DRAWDOWN, 1.0, drawdown="10.1")).replace("*", "")
     assert told.endswith("from the highest equity of this session it is 10.10 %.")
+
+
+def test_a_limit_that_is_off_is_called_so() -> None:
+    fields = {item.name: item for item in limit_fields()}
+    assert limit_use.text(fields["loss_streak_max"], 0) == "off"
+    assert limit_use.text(fields["loss_streak_max"], 4) == "4 trades"
+    assert limit_use.text(fields["edge_pips_min"], Decimal(0)) == "0 pips"

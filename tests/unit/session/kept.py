@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Event
 
 from engine.adapters.clock import PacedClock
+from engine.adapters.day_lock import FileDayLocks
 from engine.adapters.history.market_data import RecordedBars
 from engine.adapters.sim.broker import SimBroker
 from engine.adapters.sim.entries import FundsMoved
@@ -85,6 +86,7 @@ class House:
         speed: float = 1.0,
     ) -> None:
         self.folder = folder
+        self.database = folder / "made.sqlite"
         self.names = tuple(one[0].instrument for one in bars if one[0].instrument not in also)
         self.source = RecordedBars([series(one) for one in bars], LOOKBACK)
         self.instruments = {one[0].instrument: CATALOGUE[one[0].instrument] for one in bars}
@@ -105,7 +107,7 @@ class House:
 
     def begin(self, *, new_books: bool = False) -> None:
         """Start a process: the same path after a clean end and after a crash."""
-        self.store = open_journal(self.folder / "made.sqlite", wall_ns=lambda: 1)
+        self.store = open_journal(self.database, wall_ns=lambda: 1)
         past = None if new_books else self.store.past(ACCOUNT)
         self.market = FaultyMarketData(SimMarketData(source=self.source, broker=self.broker.inner))
         config = SessionConfig(
@@ -130,6 +132,7 @@ class House:
                 past=past,
                 former_orders=self.store.order_ids(ACCOUNT),
                 curfew=self.store.curfew(ACCOUNT),
+                locks=FileDayLocks(self.folder, self.database),
             )
         )
         self.session.step()

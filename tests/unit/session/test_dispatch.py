@@ -103,6 +103,25 @@ def test_the_latch_is_asked_between_the_commit_and_the_send(tmp_path: Path) -> N
     )
 
 
+@pytest.mark.parametrize(
+    ("changed", "reason", "errors"),
+    [
+        ({"units": Decimal(10**8)}, "INSUFFICIENT_MARGIN", 1),
+        ({"price_bound": Decimal("0.001")}, "BOUNDS_VIOLATION", 0),
+    ],
+)
+def test_an_order_that_the_broker_ends_counts_as_an_error_unless_its_price_has_gone(
+    tmp_path: Path, changed: dict[str, Decimal], reason: str, errors: int
+) -> None:
+    rig = make_faulty(tmp_path, [quiet()], {8: 1})
+    rig.broker.change = lambda intent: replace(intent, **changed)
+    while not rig.broker.submitted:
+        rig.step()
+    desk = rig.session.desk
+    assert rig.rows("SELECT status, detail FROM orders") == [("CANCELED", reason)]
+    assert desk.conduct.errors(desk.now_ns) == errors
+
+
 def test_an_order_that_was_not_sent_is_rejected_and_the_next_signal_may_enter(tmp_path: Path) -> None:
     rig = make_faulty(tmp_path, [quiet()], {8: 1, 12: 1})
     rig.broker.outcomes[1] = NOT_SENT

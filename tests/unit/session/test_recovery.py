@@ -1,6 +1,7 @@
 """Start is recovery: whatever a process left behind, the next one begins with the broker's books, then acts."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -248,6 +249,7 @@ def test_new_books_release_no_breaker_and_begin_no_day(tmp_path: Path) -> None:
     while not house.session.desk.panel.trips:
         house.step()
     began = house.session.desk.day_start_home
+    (tripped_ns,) = (trip.ts_ns for trip in house.session.desk.panel.trips)
     house.session.commit()
     for new_books in (True, False, True):
         house.restart(new_books=new_books)
@@ -255,10 +257,14 @@ def test_new_books_release_no_breaker_and_begin_no_day(tmp_path: Path) -> None:
         assert [trip.breaker for trip in desk.panel.trips] == ["daily_loss"]
         assert desk.trading_state is TradingState.REDUCING
         assert desk.day_start_home == desk.loss_anchor_home == began > desk.equity_home
+        assert [trip.ts_ns for trip in desk.panel.trips] == [tripped_ns]
     accepted, _ = house.command(AcknowledgeBreaker(command_id="a", breaker="daily_loss", reason="seen"))
     assert accepted
     released_at = house.session.desk.loss_anchor_home
     house.session.commit()
+    with closing(queries.connect_readonly(house.store.path)) as conn:
+        (told,) = queries.breaker_trips(conn, house.session.desk.run_id)
+    assert (told.tripped_ns, told.release_reason) == (tripped_ns, "seen")
     house.restart(new_books=True)
     assert house.session.desk.panel.trips == ()
     assert house.session.desk.loss_anchor_home == released_at

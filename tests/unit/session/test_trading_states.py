@@ -1,5 +1,6 @@
 """What each trading state allows is what the table in docs/risk.md says, tried at the broker's door."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -175,6 +176,22 @@ def test_a_resume_does_not_say_that_entries_stay_off_because_one_instrument_wait
     trip = Trip(breaker=name, ts_ns=world.desk.now_ns, value="", limit="", cause="", instrument="GBP_USD")
     world.desk.panel.latch(trip)
     assert world.resume() == (True, f"entries allowed; these wait until they are released: {name}")
+
+
+def test_a_halt_and_its_end_are_in_the_log_of_a_session_that_nobody_looks_at(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("engine"), "propagate", True)
+    caplog.set_level(logging.INFO, "engine")
+    WAYS["file"][1](world)
+    WAYS["file"][2](world)
+    told = [
+        (record.levelname, record.__dict__["subsystem"], state)
+        for record in caplog.records
+        for state in record.args or ()
+        if isinstance(state, TradingState)
+    ]
+    assert told == [("WARNING", "session", TradingState.HALTED), ("INFO", "session", TradingState.ACTIVE)]
 
 
 def test_the_strictest_reason_wins(world: World) -> None:

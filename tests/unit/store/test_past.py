@@ -1,5 +1,6 @@
 """A run that goes on with the books of earlier ones finds what they left open, and changes their rows."""
 
+import dataclasses
 import sqlite3
 from collections.abc import Iterable
 from decimal import Decimal
@@ -93,6 +94,34 @@ def test_a_past_is_what_happened_without_what_was_only_told(tmp_path: Path) -> N
     }  # fmt: skip
     assert list(past.events) == [event for event in tape.events if type(event).__name__ not in told]
     assert 0 < len(past.events) < len(tape.events)
+
+
+def test_a_trip_of_a_clock_that_was_set_back_does_not_shorten_what_the_one_before_forbids(tmp_path: Path) -> None:
+    path = tmp_path / "keel.sqlite"
+    tape = first_run()
+    later_ns = tape.events[-1].ts_ns
+    tape.add(BreakerReleased(ts_ns=later_ns, breaker="daily_loss", reason="looked at it"))
+    tape.add(BreakerTripped(ts_ns=later_ns - MINUTE_NS, breaker="daily_loss", value="3.1 %", limit="3 %"))
+    written(path, tape)
+    store = opened_store(path)
+    found = store.curfew(ACCOUNT)
+    store.close()
+    assert found is not None and found.trips == {"daily_loss": later_ns}
+
+
+def test_limits_of_a_start_that_was_refused_were_never_in_force(tmp_path: Path) -> None:
+    path = tmp_path / "keel.sqlite"
+    written(path, first_run())
+    looser = replace(PRACTICE, limits=dataclasses.replace(PRACTICE.limits, daily_loss_pct_max=Decimal(50)))
+    second = Tape(2, looser, account=ACCOUNT, after=first_run())
+    second.add(BreakerTripped(ts_ns=second.now_ns, breaker="late_fill", value="order 1", limit="none"))
+    store = opened_store(path)
+    record(store.begin_run(past=store.past(ACCOUNT)), second.events)
+    store.give_up_run()
+    found = store.curfew(ACCOUNT)
+    store.close()
+    assert found is not None and found.limits == PRACTICE.limits
+    assert {trip.breaker for trip in found.latched} == {"daily_loss", "late_fill"}
 
 
 def test_a_past_reaches_back_to_the_run_that_began_the_books_and_over_crashes(tmp_path: Path) -> None:
