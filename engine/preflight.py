@@ -27,9 +27,10 @@ from engine.domain.market import NS_PER_S, Bar, Granularity
 from engine.domain.schedule import NewsEvent
 from engine.domain.window import BarWindow
 from engine.interlocks import check_environment
-from engine.ports import Curfew, Inspection, Predictor
+from engine.ports import Curfew, DayLocks, Inspection, Predictor
 from engine.prediction.registry import ModelRegistry, incompatibility
 from engine.redaction import account_tail
+from engine.session.day_lock import UNLOCKED, known_lock, lock_refusal
 from engine.session.strictness import locked_until_ns, loosening, still_tripped
 from engine.store.backup import back_up
 from engine.store.checkup import verify_file
@@ -52,7 +53,7 @@ _PROBE_START_NS = 1_736_150_400 * NS_PER_S
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     """What a session would begin with; None is what does not belong to it.
 
-    news are what its calendar has, news_problem says why that cannot be read.
+    news are what its calendar has, news_problem says why that cannot be read; locks are those of the data folder.
     changed_options are the options of the console that are not as shipped (None: there is no console); inspection is
     what the broker said (None: it could not be asked); deliver sends a test alert and says why it did not arrive
     (None: there is no address).
@@ -64,6 +65,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     wall_ns: int
     news: tuple[NewsEvent, ...] = ()
     news_problem: str = ""
+    locks: DayLocks = UNLOCKED
     arming: Arming | None = None
     changed_options: tuple[str, ...] | None = None
     inspection: Inspection | None = None
@@ -129,7 +131,9 @@ def _of_books(given: Circumstances, said: Inspection) -> Iterator[Check]:
         except ConfigError as error:
             yield Check(name="limits_locked", ok=False, found=str(error), wanted=_STRICT)
             return
-    if not given.news_problem:
+    if elsewhere := lock_refusal(given.locks.read(said.account), known_lock(said.account, curfew), now_ns):
+        yield Check(name="limits_locked", ok=False, found=elsewhere, wanted=_STRICT)
+    elif not given.news_problem:
         yield check_limits_locked(curfew, given.config.limits, given.news, now_ns)
     yield check_breakers(curfew, now_ns)
 

@@ -127,6 +127,7 @@ def preflight(
             wall_ns=wall_ns(),
             news=calendar[0],
             news_problem=calendar[1],
+            locks=day_locks(settings, database or settings.database_path),
             arming=arming,
             changed_options=changed_options,
             inspection=said,

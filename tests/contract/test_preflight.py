@@ -29,6 +29,7 @@ from engine.domain.event import BreakerReleased, BreakerTripped, DayBegan, Sessi
 from engine.domain.limits import limits_by_hand
 from engine.domain.market import NS_PER_S
 from engine.domain.schedule import NewsEvent
+from engine.ports import DayLock
 from engine.store.backup import back_up
 from engine.store.places import backups
 from engine.store.queries import connect_readonly
@@ -258,6 +259,18 @@ def lost_day_and_looser_limits(house: House) -> None:
     house.config = replace(house.config, limits=dataclasses.replace(house.config.limits, positions_max=9))
 
 
+def day_lost_in_another_database(house: House) -> None:
+    """No limit is looser, but this database does not know of the day."""
+    prepared = wiring.prepare(house.config, house.settings, house.arming, None, house.changed_options)
+    now_ns, account = prepared.clock.now_ns(), prepared.broker.opening().account
+    prepared.close()
+    lock = DayLock(
+        account=account, breaker="daily_loss", tripped_ns=now_ns, until_ns=now_ns + 3_600 * NS_PER_S, database=""
+    )
+    house.database.parent.mkdir()
+    assert wiring.day_locks(house.settings, house.folder / "data" / "other.sqlite").write(lock) == ""
+
+
 def other_program_s_file(house: House) -> None:
     house.database.parent.mkdir()
     house.database.write_text("not a database, but long enough to be looked at by anybody who wonders what it is")
@@ -322,7 +335,7 @@ SPOILED: dict[str, tuple[Callable[[House], None], ...]] = {
     "halt": (halted,),
     "server_options": (loosened,),
     "news": (unsound_news,),
-    "limits_locked": (lost_day_and_looser_limits,),
+    "limits_locked": (lost_day_and_looser_limits, day_lost_in_another_database),
 }  # fmt: skip
 CASES = [(name, spoil) for name, hands in SPOILED.items() for spoil in hands]
 # Older checks speak before the preflight does, in sentences of their own.
