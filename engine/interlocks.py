@@ -41,7 +41,10 @@ def check_arming(config: SessionConfig, settings: Settings, arming: Arming | Non
     given = arming or Arming(phrase="", limits_set=())
     missing = [name for name in limits_by_hand() if name not in given.limits_set]
     if missing:
-        raise ConfigError(f"Mode live takes no default for what bounds a loss; set {', '.join(missing)} by hand.")
+        raise ConfigError(
+            f"Mode live takes no default for what bounds a loss; set {', '.join(missing)} by hand: type it, or take a "
+            "profile that you saved and that states it; a built-in one does not count."
+        )
     if given.phrase != arming_phrase(settings.oanda_account_id):
         what = f"{given.phrase!r} was typed" if given.phrase else "nothing was typed"
         raise ConfigError(f"Mode live wants to be confirmed by typing {_PHRASE_WANTED}; {what}.")

@@ -36,6 +36,14 @@ def chosen(given: tuple[NewsEvent, ...], named: Path | None, usual: Path) -> tup
     return given or (read(named) if named else read_if_any(usual))
 
 
+def chosen_or_why(given: tuple[NewsEvent, ...], usual: Path) -> tuple[tuple[NewsEvent, ...], str]:
+    """Take the events as a start without a named file does, and say why they cannot be read; "" when they can."""
+    try:
+        return chosen(given, None, usual), ""
+    except ConfigError as error:
+        return (), str(error)
+
+
 def replace(path: Path, data: bytes) -> tuple[NewsEvent, ...]:
     """Put a calendar in the place of the last one, whole or not at all; raises ConfigError and keeps the last one."""
     events = news_of(data)

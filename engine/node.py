@@ -23,6 +23,7 @@ from msgspec.structs import replace
 
 from engine import wiring
 from engine.config import Settings, configure_logging, load_settings
+from engine.domain.check import Check, ChecksFailed
 from engine.domain.command import Arming, Command, Mode, SessionConfig, StopSession
 from engine.domain.error import ConfigError, HaltTrading, KeelError
 from engine.domain.event import SessionState
@@ -294,7 +295,7 @@ class TradingNode:
             error = self._attempt(partial(self._start, command, prepared))
             if isinstance(error, Exception):
                 self._let_go()
-                self._answer(command, False, _text(error))
+                self._answer(command, False, _text(error), error.checks if isinstance(error, ChecksFailed) else ())
             elif self._session is not None:
                 self._turn(self._session, _dropping_starts(commands[number:]))
                 return
@@ -454,8 +455,8 @@ class TradingNode:
             self._known_ids.popitem(last=False)
         return True
 
-    def _answer(self, command: Command, accepted: bool, detail: str) -> None:
-        verdict = _verdict(command, accepted, detail)
+    def _answer(self, command: Command, accepted: bool, detail: str, checks: tuple[Check, ...] = ()) -> None:
+        verdict = replace(_verdict(command, accepted, detail), checks=checks)
         self._follow_ups.pop(command.command_id, None)
         self._idle_verdicts.append(verdict)
         shown = self._snapshot

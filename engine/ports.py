@@ -189,7 +189,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
 
     refused says why the token was not accepted, unread why the account could not be read, unlisted why its instruments
     could not (offered is None then) or their prices; each empty when all was well. skew_ns is how far our clock is from
-    the broker's at least, ahead positive.
+    the broker's at least, ahead positive. account tells the account from every other, as in an Opening.
     tradeable is by instrument, as of ts_ns.
     """
 
@@ -198,6 +198,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     answered: bool = False
     is_listed: bool | None = None
     unread: str = ""
+    account: str = ""
     currency: str = ""
     is_hedging: bool | None = None
     is_mt4: bool | None = None

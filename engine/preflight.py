@@ -1,5 +1,5 @@
 """I am the preflight: the list of what a careful person checks before a session, each check red or green by itself.
-I may import interlocks, config, the registry, the store's checkup and backup, ports and the domain.
+I may import interlocks, config, the registry, the store's readers, what a bad day forbids, ports and the domain.
 I must not ask a broker, start anything or refuse: others bring what was asked, and refuse by what blocks.
 My tests are in tests/unit/test_preflight.py and tests/contract/test_preflight.py.
 """
@@ -17,20 +17,24 @@ from pathlib import Path
 import msgspec
 
 from engine.config import Settings
-from engine.domain.calendar import NEW_YORK
+from engine.domain.calendar import NEW_YORK, iso_utc
 from engine.domain.check import Check
 from engine.domain.command import Arming, Mode, SessionConfig
 from engine.domain.decision import PredictionFault
 from engine.domain.error import ConfigError
-from engine.domain.limits import limits_by_hand
+from engine.domain.limits import RiskLimits, limits_by_hand
 from engine.domain.market import NS_PER_S, Bar, Granularity
+from engine.domain.schedule import NewsEvent
 from engine.domain.window import BarWindow
 from engine.interlocks import check_environment
-from engine.ports import Inspection, Predictor
+from engine.ports import Curfew, DayLocks, Inspection, Predictor
 from engine.prediction.registry import ModelRegistry, incompatibility
 from engine.redaction import account_tail
+from engine.session.day_lock import UNLOCKED, known_lock, lock_refusal
+from engine.session.strictness import locked_until_ns, loosening, still_tripped
 from engine.store.backup import back_up
 from engine.store.checkup import verify_file
+from engine.store.past import read_curfew
 from engine.store.places import backup_ns, backups, network_file_system
 from engine.store.queries import connect_readonly, has_run
 
@@ -42,12 +46,14 @@ TEST_ALERT = "Keel checks before a start whether this alert arrives."
 # Around 17:00 New York prices rest for minutes, metals for an hour; from Friday to Sunday everything does.
 _REST_FROM, _REST_TO = time(16, 55), time(18, 10)
 _FRIDAY, _SATURDAY, _SUNDAY = 5, 6, 7
+_STRICT = "limits and news that are no less strict than the last ones of a day in which a daily breaker tripped"
 _PROBE_START_NS = 1_736_150_400 * NS_PER_S
 
 
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     """What a session would begin with; None is what does not belong to it.
 
+    news are what its calendar has, news_problem says why that cannot be read; locks are those of the data folder.
     changed_options are the options of the console that are not as shipped (None: there is no console); inspection is
     what the broker said (None: it could not be asked); deliver sends a test alert and says why it did not arrive
     (None: there is no address).
@@ -57,6 +63,9 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     database: Path
     wall_ns: int
+    news: tuple[NewsEvent, ...] = ()
+    news_problem: str = ""
+    locks: DayLocks = UNLOCKED
     arming: Arming | None = None
     changed_options: tuple[str, ...] | None = None
     inspection: Inspection | None = None
@@ -76,6 +85,7 @@ def checks(given: Circumstances) -> tuple[Check, ...]:
         check_database(given.database, given.wall_ns, strict=is_live),
         check_disk(given.database, blocks=is_live),
         check_model(ModelRegistry(settings.models_dir), config),
+        check_news(given),
     ]
     if mode.is_simulated:
         return tuple(found)
@@ -86,6 +96,7 @@ def checks(given: Circumstances) -> tuple[Check, ...]:
     found += [check_settings(config, settings)]
     if given.inspection is not None:
         found += _of_broker(given.inspection, config, settings)
+        found += _of_books(given, given.inspection)
     return (*found, check_alert(given.deliver, blocks=is_live))
 
 
@@ -101,6 +112,30 @@ def _of_broker(said: Inspection, config: SessionConfig, settings: Settings) -> I
         yield check_account_type(said, strict=is_live)
     if said.offered is not None or said.unlisted:
         yield check_instruments(said, config.instruments, strict=is_live)
+
+
+def _of_books(given: Circumstances, said: Inspection) -> Iterator[Check]:
+    """Check what earlier runs left behind; a database that cannot be read, or has no books yet, has nothing to say."""
+    now_ns = said.ts_ns if given.settings.oanda_loopback_url else given.wall_ns  # a venue has a time of its own
+    if not (given.config.mode.sends_orders and said.account and now_ns):
+        return
+    try:
+        conn = connect_readonly(given.database)
+    except ConfigError:
+        return  # the check of the database tells it
+    with closing(conn):
+        try:
+            curfew = read_curfew(conn, said.account)
+        except sqlite3.Error:
+            return  # as above; or it is of a version that kept no books yet
+        except ConfigError as error:
+            yield Check(name="limits_locked", ok=False, found=str(error), wanted=_STRICT)
+            return
+    if elsewhere := lock_refusal(given.locks.read(said.account), known_lock(said.account, curfew), now_ns):
+        yield Check(name="limits_locked", ok=False, found=elsewhere, wanted=_STRICT)
+    elif not given.news_problem:
+        yield check_limits_locked(curfew, given.config.limits, given.news, now_ns)
+    yield check_breakers(curfew, now_ns)
 
 
 def check_halt(path: Path) -> Check:
@@ -233,12 +268,40 @@ def probe_window(instrument: str, bars: int, granularity: Granularity) -> BarWin
     return window
 
 
+def check_news(given: Circumstances) -> Check:
+    """See whether the calendar of news can be read; without one there is no news."""
+    found = given.news_problem or (f"{len(given.news)} event(s)" if given.news else "none")
+    return Check(name="news", ok=not given.news_problem, found=found, wanted="a sound calendar of news, or none")
+
+
+def check_limits_locked(curfew: Curfew | None, limits: RiskLimits, news: tuple[NewsEvent, ...], now_ns: int) -> Check:
+    """See whether a day in which a daily breaker has tripped forbids to begin with these limits and news."""
+    until_ns = locked_until_ns(curfew) if curfew else 0
+    forbidden = loosening(curfew, limits, news, now_ns) if curfew else ""
+    found = "no daily breaker has tripped in this trading day"
+    if until_ns > now_ns:
+        until = f"limits can only be made stricter until {iso_utc(until_ns)}"
+        found = f"a daily breaker has tripped, so {until}; none is less strict"
+    return Check(name="limits_locked", ok=not forbidden, found=forbidden or found, wanted=_STRICT)
+
+
+def check_breakers(curfew: Curfew | None, now_ns: int) -> Check:
+    """See whether breakers are still tripped; a session may begin so, but opens nothing."""
+    tripped = still_tripped(curfew, now_ns) if curfew else ()
+    names = "; ".join(f"{each.breaker} since {iso_utc(each.ts_ns // NS_PER_S * NS_PER_S)}" for each in tripped)
+    is_whole = any(not each.instrument for each in tripped)
+    effect = "the session begins REDUCING" if is_whole else "the session opens nothing in these instruments"
+    found = f"still tripped: {names}; {effect} until a person releases them" if tripped else "none tripped"
+    return Check(name="breakers", ok=not tripped, found=found, wanted="none tripped", blocks=False)
+
+
 def check_limits_by_hand(arming: Arming | None) -> Check:
     """See whether each limit that bounds a loss was set by a person."""
     given = arming.limits_set if arming else ()
     missing = [name for name in limits_by_hand() if name not in given]
     found = f"not set: {', '.join(missing)}" if missing else "all set"
-    return Check(name="limits_by_hand", ok=not missing, found=found, wanted="what bounds a loss is set by hand")
+    wanted = "what bounds a loss is typed, or stated by a profile that you saved; a built-in one does not count"
+    return Check(name="limits_by_hand", ok=not missing, found=found, wanted=wanted)
 
 
 def check_practice_run(database: Path, settings: Settings, config: SessionConfig) -> Check:

@@ -96,13 +96,14 @@ class LegView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to one command."""
+    """The answer to one command; checks are those that refused a start, with the green ones among them."""
 
     command_id: str
     command: str
     accepted: bool
     detail: str
     ts_ns: int
+    checks: tuple[Check, ...] = ()
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):

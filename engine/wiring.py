@@ -112,7 +112,9 @@ def preflight(
     unless the session is simulated.
     """
     config = replace(config, instruments=config.instruments or DEFAULT_INSTRUMENTS)
-    sender, said = messenger(settings), None
+    sender, said, calendar = messenger(settings), None, (config.news, "")
+    if desk is None:
+        calendar = news.chosen_or_why(config.news, settings.news_path)
     if desk is not None:
         said = desk.inspect(config.instruments, wall_ns)
     elif not config.mode.is_simulated and settings.oanda_token and settings.oanda_account_id:
@@ -123,6 +125,9 @@ def preflight(
             settings=settings,
             database=database or settings.database_path,
             wall_ns=wall_ns(),
+            news=calendar[0],
+            news_problem=calendar[1],
+            locks=day_locks(settings, database or settings.database_path),
             arming=arming,
             changed_options=changed_options,
             inspection=said,

@@ -110,4 +110,4 @@ def _running(node: TradingNode, config: SessionConfig) -> None:
         )
     if config.mode.sends_orders and (checks := node.snapshot.checks):
         st.markdown("##### Checks before the start")
-        preflight.listed(checks, config.mode)
+        preflight.listed(checks)

@@ -34,15 +34,14 @@ from engine.ports import (
     Past,
     Predictor,
 )
-from engine.risk.hours import taken_out
 from engine.session.alarm import SILENT
 from engine.session.audit import RECONCILIATION, Auditor
-from engine.session.commands import no_loosening
 from engine.session.day_lock import UNLOCKED, LockKeeper
 from engine.session.days import Days
 from engine.session.desk import BARS_SHOWN, Desk
 from engine.session.dispatch import Dispatcher
 from engine.session.recovery import INTERRUPTED, latch_again, rebuild
+from engine.session.strictness import locked_until_ns, loosening, still_tripped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,12 +131,10 @@ class Beginning:
 
     def _keep(self, curfew: Curfew) -> None:
         """Starting anew is no way round what a bad day forbids; raises ConfigError when limits would be less strict."""
-        desk, looser = self._desk, loosened(curfew.limits, self._desk.limits)
-        until_ns = desk.no_loosening_until_ns
-        lacking = taken_out(curfew.news, desk.hours.news, desk.limits, desk.now_ns, until_ns)
-        looser += tuple(f"the news {each}" for each in lacking[:1])
-        if looser and desk.now_ns < until_ns:
-            raise ConfigError(f"{no_loosening(', '.join(looser), until_ns)}.")
+        desk = self._desk
+        desk.no_loosening_until_ns = max(desk.no_loosening_until_ns, locked_until_ns(curfew))
+        if forbidden := loosening(curfew, desk.limits, desk.hours.news, desk.now_ns):
+            raise ConfigError(f"{forbidden}.")
 
     def _refuse_late(self, curfew: Curfew) -> None:
         """A limit of the day that was reached while nobody was there is not taken away by a start with looser ones."""
@@ -170,11 +167,10 @@ class Beginning:
 
         Each is told again as it was, for the next run to take up. Books that differ are what new ones are for.
         """
-        desk, counted = self._desk, DayStart.parse(curfew.limits.trading_day)
-        for tripped in curfew.latched if self._parts.past is None else ():
-            # of an earlier day, even when books that began this one have let it go without a word
-            is_over = desk.panel.is_daily(tripped.breaker) and desk.now_ns >= counted.next_ns(tripped.ts_ns)
-            if tripped.breaker != RECONCILIATION and not is_over:
+        desk = self._desk
+        # not one of an earlier day, even when books that began this one have let it go without a word
+        for tripped in still_tripped(curfew, desk.now_ns) if self._parts.past is None else ():
+            if tripped.breaker != RECONCILIATION:
                 latch_again(desk, tripped)
                 self._journal.append(tripped)
 

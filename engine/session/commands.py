@@ -34,6 +34,7 @@ from engine.session.decide import exit_intent, preview
 from engine.session.desk import Desk
 from engine.session.dispatch import Dispatcher
 from engine.session.protection import Guardian
+from engine.session.strictness import no_loosening
 from engine.snapshot import Verdict
 
 SEEN_MAX = 1_000
@@ -354,14 +355,6 @@ class CommandDesk:
         """A page that shows an older trading state must not act on it."""
         if expected_revision is not None and expected_revision < self._desk.decisive_revision:
             raise Refusal("the page was out of date: the state changed after it was drawn; look again")
-
-
-def no_loosening(names: str, until_ns: int) -> str:
-    """Say why limits cannot be made less strict now; the same sentence at every door."""
-    return (
-        f"{names} would be less strict; a daily breaker has tripped, so limits can only be made stricter until "
-        f"{iso_utc(until_ns)}"
-    )
 
 
 def _refuse_fixed(changed: tuple[Change, ...]) -> None:

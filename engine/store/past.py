@@ -97,6 +97,7 @@ def read_curfew(conn: sqlite3.Connection, account: str) -> Curfew | None:
             day = replace(day, equity_home=day.equity_home + event.transfer.amount_home)
         elif isinstance(event, SessionStarted):
             limits, news = event.config.limits, event.config.news
+            latched = _carried(latched, event)
         elif isinstance(event, NewsSet):
             news = event.news
         elif isinstance(event, LimitsChanged):
@@ -104,6 +105,12 @@ def read_curfew(conn: sqlite3.Connection, account: str) -> Curfew | None:
     if limits is None:
         return None
     return Curfew(trips=trips, limits=limits, latched=tuple(latched.values()), day=day, news=news)
+
+
+def _carried(latched: dict[str, BreakerTripped], started: SessionStarted) -> dict[str, BreakerTripped]:
+    """New books release what trips over books that differ, and nothing else."""
+    is_new = started.continues is None
+    return {name: tripped for name, tripped in latched.items() if not (is_new and name == "reconciliation")}
 
 
 def _measured_anew(day: DayBegan | None, released: BreakerReleased) -> DayBegan | None:

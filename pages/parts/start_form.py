@@ -1,9 +1,10 @@
 """I am the start form: market, model, account and limits on one page, why they do not fit, and the engine's answer.
-I may import wiring, interlocks, node, the domain, snapshot and the other forms.
+I may import wiring, interlocks, node, profiles, the domain, snapshot and the other forms.
 I must not decide what may start, nor hold anything about money in the browser's session.
 My tests are in tests/ui/test_session.py, tests/ui/test_oanda_form.py and tests/ui/test_live.py.
 """
 
+import dataclasses
 import sqlite3
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import streamlit as st
 from msgspec.structs import replace
 
-from engine import wiring
+from engine import profiles, wiring
 from engine.config import Settings
 from engine.domain.command import Arming, Mode, SessionConfig, StartSession
 from engine.domain.error import ConfigError
@@ -82,7 +83,10 @@ def draw(node: TradingNode) -> None:
     st.markdown("##### 4 · Limits")
     by_hand = limits_by_hand() if market.mode == Mode.LIVE else ()
     if by_hand:
-        st.caption("What bounds a loss has no default here: type it, or pick a profile that states it.")
+        st.caption(
+            "What bounds a loss has no default here: type it, or pick a profile that you saved and that states it. The "
+            "built-in ones, default and careful, do not count as set by hand."
+        )
     limits = _limits(settings, by_hand)
     st.markdown("##### 5 · Start")
     chosen = {"instruments": choice.instruments, "model_id": choice.model_id, **opening}
@@ -108,6 +112,12 @@ def _limits(settings: Settings, by_hand: tuple[str, ...]) -> Limits:
     limits = limits_form.draw(profile.limits, wiring.catalogue(), empty, picked.filling)
     with saving:
         profile_picker.save(folder, picked, limits, by_hand)
+    if by_hand and limits.untyped and profile.built_in and profile.name != profiles.DEFAULT:
+        why = (
+            f"Profile {profile.name} is built in and does not count as set by hand: type what bounds a loss, or pick a "
+            "profile that you saved."
+        )
+        return dataclasses.replace(limits, untyped=(why, *limits.untyped))
     return limits
 
 

@@ -109,7 +109,10 @@ def test_a_practice_run_of_the_model_silences_the_advice(
 def test_a_limit_that_was_not_set_refuses(left_out: str, house: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = [part for name, value in LIMITS.items() if name != left_out for part in ("--limit", f"{name}={value}")]
     text = refused(capsys, house, *given, "--confirm", PHRASE)
-    assert text == f"Mode live takes no default for what bounds a loss; set {left_out} by hand."
+    assert text == (
+        f"Mode live takes no default for what bounds a loss; set {left_out} by hand: type it, or take a profile that "
+        "you saved and that states it; a built-in one does not count."
+    )
 
 
 @pytest.mark.parametrize("typed", ["", "TRADE LIVE", "TRADE LIVE 7002", "trade live 7001"])

@@ -1,10 +1,13 @@
 """The preflight before a real venue: each check can be made red alone, and then keeps a live session from starting."""
 
+import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
@@ -16,13 +19,17 @@ from msgspec.structs import replace
 
 from engine import wiring
 from engine.adapters.clock import wall_ns
+from engine.adapters.sim.market import DEFAULT_START_NS
 from engine.cli import main
 from engine.config import Settings, load_settings
 from engine.domain.check import Check, obstacle
 from engine.domain.command import Arming, Mode, SessionConfig
 from engine.domain.error import ConfigError
+from engine.domain.event import BreakerReleased, BreakerTripped, DayBegan, SessionStarted
 from engine.domain.limits import limits_by_hand
 from engine.domain.market import NS_PER_S
+from engine.domain.schedule import NewsEvent
+from engine.ports import DayLock
 from engine.store.backup import back_up
 from engine.store.places import backups
 from engine.store.queries import connect_readonly
@@ -35,9 +42,10 @@ from tests.unit.store.tape import opened_store, record, story
 
 PHRASE = "TRADE LIVE 7001"
 OTHER = "101-001-1234567-002"
+LOCAL = ["halt", "database", "disk", "model", "news"]
 EVERY = {
     "halt", "database", "disk", "model", "limits_by_hand", "practice_run", "server_options", "settings", "clock_skew",
-    "token", "account", "account_type", "instruments", "alert",
+    "token", "account", "account_type", "instruments", "alert", "news", "limits_locked", "breakers",
 }  # fmt: skip
 
 
@@ -218,6 +226,51 @@ def no_consent(house: House) -> None:
     house.env["LIVE_TRADING"] = "no"
 
 
+def unsound_news(house: House) -> None:
+    house.settings.news_path.parent.mkdir()
+    house.settings.news_path.write_text("time,currency,title\nsoon,USD,NFP\n")
+
+
+NFP = NewsEvent(ts_ns=DEFAULT_START_NS + 3_600 * NS_PER_S, currency="USD", title="NFP")
+
+
+def lost_day(house: House, *, released: bool) -> None:
+    """Leave a database behind in which a daily breaker has tripped on this account today."""
+    prepared = wiring.prepare(house.config, house.settings, house.arming, None, house.changed_options)
+    now_ns, account = prepared.clock.now_ns(), prepared.broker.opening().account
+    prepared.close()
+    started = SessionStarted(
+        ts_ns=now_ns, config=replace(house.config, news=(NFP,)), model_sha256="", opening_balance_home=Decimal(100_000),
+        engine_version="test", account=account, opening_transaction_id=1, continues=None,
+    )  # fmt: skip
+    tripped = BreakerTripped(ts_ns=now_ns, breaker="daily_loss", value="3.10 %", limit="3 %")
+    release = BreakerReleased(ts_ns=now_ns, breaker="daily_loss", reason="looked at it")
+    house.database.parent.mkdir(parents=True, exist_ok=True)
+    store = opened_store(house.database)
+    day = DayBegan(ts_ns=now_ns, equity_home=Decimal(100_000))
+    record(store.begin_run(), [started, day, tripped, *([release] if released else [])])
+    store.close()
+    back_up(house.database, wall_ns())
+
+
+def lost_day_and_looser_limits(house: House) -> None:
+    """The calendar has been taken away since, too."""
+    lost_day(house, released=True)
+    house.config = replace(house.config, limits=dataclasses.replace(house.config.limits, positions_max=9))
+
+
+def day_lost_in_another_database(house: House) -> None:
+    """No limit is looser, but this database does not know of the day."""
+    prepared = wiring.prepare(house.config, house.settings, house.arming, None, house.changed_options)
+    now_ns, account = prepared.clock.now_ns(), prepared.broker.opening().account
+    prepared.close()
+    lock = DayLock(
+        account=account, breaker="daily_loss", tripped_ns=now_ns, until_ns=now_ns + 3_600 * NS_PER_S, database=""
+    )
+    house.database.parent.mkdir()
+    assert wiring.day_locks(house.settings, house.folder / "data" / "other.sqlite").write(lock) == ""
+
+
 def other_program_s_file(house: House) -> None:
     house.database.parent.mkdir()
     house.database.write_text("not a database, but long enough to be looked at by anybody who wonders what it is")
@@ -281,17 +334,19 @@ SPOILED: dict[str, tuple[Callable[[House], None], ...]] = {
     "alert": (nobody_to_tell, deaf_receiver),
     "halt": (halted,),
     "server_options": (loosened,),
+    "news": (unsound_news,),
+    "limits_locked": (lost_day_and_looser_limits, day_lost_in_another_database),
 }  # fmt: skip
 CASES = [(name, spoil) for name, hands in SPOILED.items() for spoil in hands]
 # Older checks speak before the preflight does, in sentences of their own.
-FORMER = {
+FORMER: dict[Callable[[House], None], str] = {
     wrong_token: "OANDA_TOKEN", account_of_others: "does not belong to this token",
     other_currency: "home currency", unreadable_account: "cannot be used now", hedging: "hedging account",
     not_offered: "EUR_XXX is not offered", unreadable_instruments: "cannot be used now",
     changed_model: "has changed since", model_of_other_library: "scikit-learn 0.1",
     model_that_cannot_be_loaded: "probabilities differ", model_of_other_bars: "was trained on M1",
     model_of_other_instruments: "has not seen USD_JPY", unknown_model: "'nobody' is unknown",
-    limit_left_out: limits_by_hand()[0], no_consent: "LIVE_TRADING is no",
+    unsound_news: "is not sound", limit_left_out: limits_by_hand()[0], no_consent: "LIVE_TRADING is no",
 }  # fmt: skip
 
 
@@ -329,7 +384,7 @@ def test_all_is_green_and_a_live_session_may_start(house: House) -> None:
 
 
 def test_every_check_that_blocks_is_spoiled_below() -> None:
-    assert set(SPOILED) == EVERY - {"practice_run"}
+    assert set(SPOILED) == EVERY - {"practice_run", "breakers"}
 
 
 @pytest.mark.parametrize(("name", "spoil"), CASES, ids=lambda value: getattr(value, "__name__", value))
@@ -487,9 +542,36 @@ def test_the_doctor_refuses_what_it_cannot_read(
     assert (code, out) == (2, "") and err.endswith(".\n")
 
 
+def test_the_doctor_judges_a_lost_day_as_the_start_does(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    in_practice(house)
+    lost_day(house, released=False)
+    chosen = ("--mode", "practice", "--instruments", "EUR_USD", "--model", "flat")
+    code, out, _ = doctor(house, capsys, *chosen, "--limit", "positions_max=9", "--json")
+    told = {each["name"]: each for each in json.loads(out)["checks"]}
+    assert code == 1 and told["limits_locked"]["blocks"]
+    why = told["limits_locked"]["found"]
+    assert why.startswith(
+        "positions_max, the news NFP (USD) 2025-01-06T09:00:00Z would be less strict; a daily breaker"
+    )
+    assert why.endswith("so limits can only be made stricter until 2025-01-06T22:00:00Z")
+    assert (told["breakers"]["ok"], told["breakers"]["blocks"]) == (False, False)
+    assert re.fullmatch(
+        "still tripped: daily_loss since 2025-01-06T08:.*Z; the session begins REDUCING until a person releases them",
+        told["breakers"]["found"],
+    )
+    assert main(["session", *chosen, "--duration", "1m", "--limit", "positions_max=9"]) == 2
+    assert why in capsys.readouterr().err
+    house.settings.news_path.write_text("time,currency,title\n2025-01-06T09:00:00Z,USD,NFP\n")
+    code, out, _ = doctor(house, capsys, *chosen, "--limit", "positions_max=1")
+    assert code == 0 and "ok       limits_locked   a daily breaker has tripped" in out
+    assert "warning  breakers        still tripped: daily_loss" in out
+    assert main(["session", *chosen, "--duration", "1m", "--limit", "positions_max=1"]) == 0
+    assert "daily_loss since" in capsys.readouterr().out
+
+
 def test_a_sandbox_has_local_checks_only_and_asks_nobody(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = doctor(house, capsys, "--json")
-    assert (code, [check["name"] for check in json.loads(out)["checks"]]) == (0, ["halt", "database", "disk", "model"])
+    assert (code, [check["name"] for check in json.loads(out)["checks"]]) == (0, LOCAL)
     assert house.proxy.connections == 0 and not house.receiver.got
     halted(house)
     assert doctor(house, capsys)[0] == 1

@@ -89,7 +89,7 @@ def test_a_check_does_not_take_a_default_for_what_a_person_typed(set_up_live: Tr
     type_limits(app)
     pick(app.button, "Run checks").click().run()
     said = texts(app).replace("*", "")
-    assert "blocks] Limits set by hand: not set: Position size; wanted: what bounds a loss is set by hand" in said
+    assert "blocks] Limits set by hand: not set: Position size; wanted: what bounds a loss is typed" in said
     assert "all set" not in said
 
 

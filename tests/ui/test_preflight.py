@@ -1,11 +1,14 @@
 """The checks on the Session page: none yet, all well, something in the way, and those that a run began after."""
 
+from decimal import Decimal
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine import wiring
 from engine.domain.check import Check
-from engine.domain.command import Mode, StopSession
-from engine.domain.event import SessionState
+from engine.domain.command import Mode, SessionConfig, StopSession
+from engine.domain.event import BreakerTripped, DayBegan, SessionStarted, SessionState
 from engine.node import TradingNode
 from pages.parts import preflight
 from tests.ui.console import opened, order, show, texts, wait_for
@@ -13,11 +16,13 @@ from tests.ui.oanda import choose, give_code, labels, pick, press_start, wait_un
 from tests.ui.oanda import live as live
 from tests.ui.oanda import practice as practice
 from tests.ui.oanda import set_up as set_up
+from tests.ui.oanda import set_up_live as set_up_live
 from tests.ui.oanda import venue as venue
-from tests.ui.test_live import started
+from tests.ui.test_live import filled, started
+from tests.unit.store.tape import opened_store, record
 
 RUN = "Run checks"
-NOT_YET = "Not run yet. A live session runs them by itself as it starts, and is refused by what blocks."
+NOT_YET = "Not run yet. A session runs them by itself as it starts, and is refused by what blocks."
 
 
 def unlocked(node: TradingNode, mode: Mode = Mode.PRACTICE) -> AppTest:
@@ -67,7 +72,7 @@ def test_what_stands_in_the_way_is_said(set_up: TradingNode) -> None:
     set_up.settings.halt_path.touch()
     app = checked(unlocked(set_up))
     said = texts(app)
-    assert "2 checks stand in the way of a practice session." in said
+    assert "2 checks stand in the way." in said
     assert ":red[:material/block: blocks] **HALT file**" in said
     assert ":red[:material/block: blocks] **Token**: OANDA (practice) cannot be reached" in said
     assert "**Account**" not in said
@@ -93,11 +98,63 @@ def test_a_running_session_shows_what_it_began_after_and_checks_nothing(practice
     wait_for(practice, lambda shot: shot.session_state is SessionState.STOPPED)
 
 
-def test_a_live_session_with_changed_options_is_refused_by_name(live: TradingNode) -> None:
+def test_the_checks_that_refused_a_live_start_are_shown_until_they_are_run_again(live: TradingNode) -> None:
     live.changed_options = ("server.enableCORS",)
-    with pytest.raises(AssertionError, match="Preflight check server_options failed: changed: server.enableCORS"):
-        started(live)
+    app = filled(live)
+    press_start(app)
+    wait_for(live, lambda shot: bool(shot.verdicts))
+    said = texts(app.run())
+    assert "was not started: Preflight check server_options failed: changed: server.enableCORS" in said
+    assert "The last start was refused by these." in said and "1 check stands in the way." in said
+    assert ":red[:material/block: blocks] **Console options**: changed: server.enableCORS" in said
+    assert ":green[:material/check_circle: ok] **Token**: accepted" in said
+    assert NOT_YET not in said
+    live.changed_options = ()
+    said = texts(checked(app))
+    assert "No check stands in the way." in said and "The last start" not in said
     assert not live.snapshot.active
+
+
+def test_a_start_that_was_refused_before_its_checks_says_so(set_up_live: TradingNode) -> None:
+    """Nobody answers at the address of this account."""
+    app = filled(set_up_live)
+    press_start(app)
+    wait_for(set_up_live, lambda shot: bool(shot.verdicts))
+    said = texts(app.run())
+    assert "cannot be reached" in said
+    assert "Not run: the last start was refused before it came to them." in said and NOT_YET not in said
+
+
+def test_a_lost_day_stands_in_the_way_as_the_start_says(practice: TradingNode) -> None:
+    """The field's own run: checks, a start, and the same words from both."""
+    lost_day(practice)
+    app = unlocked(practice)
+    pick(app.number_input, "Concurrent positions").set_value(9)
+    said = texts(checked(app.run()))
+    assert "1 check stands in the way." in said
+    why = " would be less strict; a daily breaker has tripped, so limits can only be made stricter until 2025-01-06"
+    assert f":red[:material/block: blocks] **Limits after a bad day**: Concurrent positions{why} 22:00:00 UTC" in said
+    assert ":orange[:material/warning: warning] **Tripped breakers**: still tripped: daily_loss since" in said
+    press_start(app)
+    wait_for(practice, lambda shot: bool(shot.verdicts))
+    assert f"The session was not started: Preflight check limits_locked failed: positions_max{why}" in texts(app.run())
+
+
+def lost_day(node: TradingNode) -> None:
+    """Let an earlier run of this account have tripped a daily breaker today."""
+    config = SessionConfig(mode=Mode.PRACTICE, instruments=("EUR_USD",))
+    prepared = wiring.prepare(config, node.settings)
+    now_ns, account = prepared.clock.now_ns(), prepared.broker.opening().account
+    prepared.close()
+    store = opened_store(node.database_path)
+    started = SessionStarted(
+        ts_ns=now_ns, config=config, model_sha256="", opening_balance_home=Decimal(100_000), engine_version="test",
+        account=account, opening_transaction_id=1, continues=None,
+    )  # fmt: skip
+    day = DayBegan(ts_ns=now_ns, equity_home=Decimal(100_000))
+    tripped = BreakerTripped(ts_ns=now_ns, breaker="daily_loss", value="3.10 %", limit="3 %")
+    record(store.begin_run(), [started, day, tripped])
+    store.close()
 
 
 def test_every_check_has_a_label(live: TradingNode) -> None:

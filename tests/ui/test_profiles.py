@@ -11,6 +11,7 @@ from engine import profiles
 from engine.domain.command import Mode, StopSession
 from engine.domain.limits import ANY, RiskLimits, limits_by_hand
 from engine.node import TradingNode
+from engine.profiles import Profile
 from tests.ui.console import opened, order, texts, wait_for
 from tests.ui.oanda import choose, give_code, pick
 from tests.ui.oanda import set_up_live as set_up_live
@@ -171,3 +172,18 @@ def test_live_takes_from_a_profile_only_what_its_file_states(set_up_live: Tradin
     picker(app).set_value("whole").run()
     assert wanted() == 0
     assert table(app, "Position size, units") == {"every other": 700}
+
+
+def test_live_says_that_a_built_in_profile_does_not_count(set_up_live: TradingNode) -> None:
+    node = set_up_live
+    app = give_code(choose(opened("session"), Mode.LIVE), node.unlock_code.text)
+    assert "The built-in ones, default and careful, do not count as set by hand." in texts(app)
+    why = "Profile careful is built in and does not count as set by hand"
+    assert why not in texts(app)
+    picker(app).set_value("careful").run()
+    assert f"{why}: type what bounds a loss, or pick a profile that you saved." in texts(app)
+    careful = profiles.BUILT_IN["careful"]
+    profiles.save(node.settings.profiles_dir, Profile(name="mine", limits=careful.limits, stated=careful.stated))
+    app.run()
+    picker(app).set_value("mine").run()
+    assert "is built in" not in texts(app) and "has to be typed" not in texts(app)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from engine.adapters.oanda.answers import Answer
 from engine.adapters.oanda.holdings import parse_account
 from engine.adapters.oanda.http import OandaHttp, path_of
-from engine.adapters.oanda.opening import asked, understood
+from engine.adapters.oanda.opening import account_key, asked, understood
 from engine.adapters.oanda.parsing import parse_instruments, parse_platforms, parse_pricing
 from engine.domain.error import ConfigError
 from engine.domain.market import NS_PER_S
@@ -42,7 +42,8 @@ def inspected(
         summary = asked(http, path_of("accounts", account_id), parse_account, environment).summary
     except ConfigError as error:
         return replace(found, unread=str(error))
-    found = replace(found, currency=summary.account.currency, is_hedging=summary.hedging_enabled)
+    account = account_key(environment, summary.account_id, summary.created_ns)
+    found = replace(found, account=account, currency=summary.account.currency, is_hedging=summary.hedging_enabled)
     try:
         path = path_of("accounts", account_id, "instruments")
         found = replace(found, offered=frozenset(asked(http, path, parse_instruments, environment)))

@@ -30,6 +30,7 @@ from engine.domain.market import Granularity
 from engine.domain.order import OrderStatus
 from engine.ports import Past
 from engine.store.checkup import verify
+from engine.store.past import read_curfew
 from engine.store.queries import connect_readonly, orders, trades
 from tests.unit.store.tape import MINUTE_NS, START_NS, Tape, closing, decided, opened_store, record, story
 from tests.unit.store.test_projections import tapes
@@ -368,3 +369,22 @@ def test_any_story_told_in_many_runs_leaves_the_rows_of_one_run_and_can_be_rebui
     assert tables(many) == before
     assert [check for check in verify(many) if not check.ok] == []
     assert any(isinstance(event, OrderFilled) for event in tape.events) == bool(before["fills"])
+
+
+def test_new_books_let_the_difference_of_the_old_ones_go_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "keel.sqlite"
+    first = Tape(1, PRACTICE, account=ACCOUNT)
+    for breaker in ("reconciliation", "drawdown"):
+        first.add(BreakerTripped(ts_ns=first.now_ns, breaker=breaker, value="2", limit="0"))
+    second = Tape(2, PRACTICE, account=ACCOUNT, after=first)
+    third = Tape(3, PRACTICE, account=ACCOUNT)
+    for tape, latched in (
+        (first, ["reconciliation", "drawdown"]),
+        (second, ["reconciliation", "drawdown"]),
+        (third, ["drawdown"]),
+    ):
+        written(path, tape)
+        conn = connect_readonly(path)
+        curfew = read_curfew(conn, ACCOUNT)
+        conn.close()
+        assert curfew is not None and [each.breaker for each in curfew.latched] == latched
