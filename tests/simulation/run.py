@@ -14,6 +14,7 @@ import traceback
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ def run_seed(
         try:
             _live(world, steps)
             _check_tables(folder)
+            _check_trades(folder, world)
         except Violation as broken:
             violation = f"step {world.steps}: {broken}"
         except _UNEXPECTED:
@@ -223,6 +225,21 @@ def _check_tables(folder: Path) -> None:
             after = _tables(copy)
     for table, rows in before.items():
         demand(rows == after[table], "I18", f"table {table} differs from what its events make")
+
+
+def _check_trades(folder: Path, world: World) -> None:
+    """What each trade has come to is what the broker's book says of it."""
+    if world.checker.known != world.venue.last_id:
+        return
+    lots = world.venue.book.trades
+    query = "SELECT trade_id, units_open, realized_pl_home, financing_home FROM trades"
+    with closing(sqlite3.connect(folder / "data.sqlite")) as conn:
+        for trade_id, *told in conn.execute(query):
+            lot = lots[trade_id]
+            true = [abs(lot.units), lot.realized_pl_home, lot.financing_home]
+            demand(
+                [Decimal(each) for each in told] == true, "I13", f"trade {trade_id} is told of as {told}, it is {true}"
+            )
 
 
 def _tables(conn: sqlite3.Connection) -> dict[str, list[Any]]:
