@@ -7,11 +7,12 @@ My tests are in tests/simulation/test_saboteurs.py.
 from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any
+from unittest import mock
 
 from msgspec.structs import replace
 
 from engine import execution, sizing
-from engine.domain.event import PeakReached, TradeFound
+from engine.domain.event import BreakerReleased, CommandRefused, FinancingCharged, PeakReached, TradeFound
 from engine.domain.order import OrderStatus
 from engine.domain.schedule import DayStart
 from engine.risk.breakers import DataAge
@@ -24,6 +25,7 @@ from engine.session.desk import Desk
 from engine.session.dispatch import Dispatcher
 from engine.session.protection import Guardian
 from engine.session.warmup import WarmUp
+from engine.store import projections
 from engine.store.journal import SqliteJournal
 from tests.simulation.sabotage import Instead, change, forget_event, let_pass, saboteur
 
@@ -332,3 +334,34 @@ def chain_stands_still(stack: ExitStack) -> None:
         self._chain = before
 
     change(stack, SqliteJournal, "commit", unlinked)
+
+
+def _without(stack: ExitStack, *kinds: type) -> None:
+    rest = {each: handler for each, handler in projections._HANDLERS.items() if each not in kinds}
+    stack.enter_context(mock.patch.dict(projections._HANDLERS, rest, clear=True))
+
+
+@saboteur
+def releases_are_not_in_the_table(stack: ExitStack) -> None:
+    _without(stack, BreakerReleased)
+
+
+@saboteur
+def refusals_are_not_in_the_table(stack: ExitStack) -> None:
+    _without(stack, CommandRefused)
+
+
+@saboteur
+def positions_in_the_table_stand_still(stack: ExitStack) -> None:
+    change(stack, projections.Projector, "_net", lambda self, instrument, ts_ns: None)
+
+
+@saboteur
+def nights_are_not_in_the_table(stack: ExitStack) -> None:
+    _without(stack, FinancingCharged)
+
+
+@saboteur
+def ids_do_not_name_their_run(stack: ExitStack) -> None:
+    make = vars(decide)["client_order_id"]
+    change(stack, decide, "client_order_id", lambda run_id, *rest: make(1, *rest))

@@ -286,6 +286,8 @@ class Checker:
         intent = event.intent
         order_id = intent.client_order_id
         demand(order_id not in self.intents, "I3", f"{order_id} is initialized twice")
+        run = order_id.partition("-")[0]
+        demand(run == str(self.run_id), "I3", f"{order_id} is of run {self.run_id}, and may be made again in another")
         if intent.reason in (OrderReason.SIGNAL, OrderReason.EXIT):
             closes_first = intent.reason is OrderReason.EXIT and bar_of(order_id) in self.reversals
             demand(closes_first or order_id in self.decided_orders, "I3", f"{order_id} has no decision")

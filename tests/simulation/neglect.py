@@ -12,7 +12,7 @@ from tests.simulation.market import STEP_NS
 
 NAKED_S_MAX = 25
 COMPARED_S_MAX = 75
-FLATTEN_S_MAX = 20
+FLATTEN_S_MAX = 10
 
 
 class Neglect:
@@ -25,8 +25,10 @@ class Neglect:
         self._idle_ns = 0
         self._tried = 0
 
-    def look(self, *, well: bool, stopped: bool, uncompared_ns: int) -> None:
-        """A step is over; well says that nothing was in the way of anything, stopped that nothing may be closed."""
+    def look(self, *, alive: bool, well: bool, stopped: bool, uncompared_ns: int) -> None:
+        """A step is over; alive says that a session took it, well that nothing else was in the way of anything either,
+        stopped that nothing may be closed.
+        """
         check, held = self._checker, self._checker.books.trades
         bare = {each for each, trade in held.items() if not trade.stops and self._is_managed(each)}
         stuck = {each for each in bare if stopped and check.venue.takes_no_stop(each)}
@@ -36,14 +38,14 @@ class Neglect:
         self._well_ns = self._well_ns + STEP_NS if well else 0
         unseen_ns = min(self._well_ns, uncompared_ns)
         demand(unseen_ns <= COMPARED_S_MAX * NS_PER_S, "I13", f"not compared for {unseen_ns / NS_PER_S} s")
-        self._look_at_flatten(well=well)
+        self._look_at_flatten(alive=alive)
 
-    def _look_at_flatten(self, *, well: bool) -> None:
+    def _look_at_flatten(self, *, alive: bool) -> None:
         """Whoever asks for a flatten gets it tried again and again, until nothing is held or under way."""
         check = self._checker
         if not check.books.trades and not check.unsettled():
             check.flattening = False
-        waits = well and check.flattening and bool(check.books.trades) and check.flattened == self._tried
+        waits = alive and check.flattening and bool(check.books.trades) and check.flattened == self._tried
         self._idle_ns, self._tried = self._idle_ns + STEP_NS if waits else 0, check.flattened
         idle = self._idle_ns > FLATTEN_S_MAX * NS_PER_S
         demand(not idle, "flatten", f"nothing was tried for {FLATTEN_S_MAX} s, {list(check.books.trades)} are held")

@@ -14,6 +14,7 @@ import traceback
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ def run_seed(
         try:
             _live(world, steps)
             _check_tables(folder)
+            _check_told(folder, world)
         except Violation as broken:
             violation = f"step {world.steps}: {broken}"
         except _UNEXPECTED:
@@ -223,6 +225,31 @@ def _check_tables(folder: Path) -> None:
             after = _tables(copy)
     for table, rows in before.items():
         demand(rows == after[table], "I18", f"table {table} differs from what its events make")
+
+
+def _check_told(folder: Path, world: World) -> None:
+    """What pages read of requests, breakers, positions and trades is what was, by the broker's book where it is his."""
+    check, lots = world.checker, world.venue.book.trades
+    with closing(sqlite3.connect(folder / "data.sqlite")) as conn:
+        verdicts = {
+            each: bool(accepted) for each, accepted in conn.execute("SELECT command_id, accepted FROM commands")
+        }
+        demand(verdicts == check.verdicts, "I21", f"requests are told of as {verdicts}, they were {check.verdicts}")
+        latched = {each for (each,) in conn.execute("SELECT breaker FROM breakers WHERE released_ns IS NULL")}
+        demand(latched == check.tripped, "I6", f"breakers are told of as tripped: {latched}, it is {check.tripped}")
+        query = "SELECT instrument, units FROM positions WHERE run_id = ?"
+        units = {each: Decimal(many) for each, many in conn.execute(query, (check.run_id,)) if Decimal(many)}
+        true = {each: many for each in check.books.held() if (many := check.books.units(each))}
+        demand(units == true, "I13", f"positions are told of as {units}, they are {true}")
+        if check.known != world.venue.last_id:
+            return
+        for trade_id, *told in conn.execute(
+            "SELECT trade_id, units_open, realized_pl_home, financing_home FROM trades"
+        ):
+            lot = lots[trade_id]
+            owed = [abs(lot.units), lot.realized_pl_home, lot.financing_home]
+            fits = [Decimal(each) for each in told] == owed
+            demand(fits, "I13", f"trade {trade_id} is told of as {told}, it is {owed}")
 
 
 def _tables(conn: sqlite3.Connection) -> dict[str, list[Any]]:

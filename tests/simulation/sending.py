@@ -60,6 +60,9 @@ class Wire:
             demand(check.warm, "I8", f"{order_id} is sent before the run has warmed up")
             self._check_decided(intent)
             self._check_quote(intent)
+        if intent.reason is OrderReason.CLOSE_COMMAND:
+            beside = [each for each, other in check.unsettled().items() if other.instrument == intent.instrument]
+            demand(not beside, "I3", f"{order_id} is sent beside {beside}")
         demand(intent.reduce_only or intent.reason is OrderReason.SIGNAL, "I5", f"{order_id} is not reduce-only")
         held = check.books.units(intent.instrument)
         closes = not intent.reduce_only or intent.units == -held

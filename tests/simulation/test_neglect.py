@@ -22,7 +22,7 @@ def with_trade() -> Checker:
 
 def live(neglect: Neglect, seconds: int, *, well: bool = True, stopped: bool = False, uncompared_s: int = 0) -> None:
     for _ in range(seconds // STEP_S):
-        neglect.look(well=well, stopped=stopped, uncompared_ns=uncompared_s * NS_PER_S)
+        neglect.look(alive=True, well=well, stopped=stopped, uncompared_ns=uncompared_s * NS_PER_S)
 
 
 def test_a_bare_trade_may_wait_while_something_is_in_the_way() -> None:

@@ -459,11 +459,12 @@ class World:
         process = self.process
         session = process.session if process else None
         line, feed = (process.line, process.feed) if process else (None, None)
-        well = session is not None and line is not None and feed is not None
-        well = well and not self.asleep
-        well = well and not (line.hurt or line.trouble or feed.hurt or self.disk.failed or self.clock.is_wrong)  # type: ignore[union-attr]
+        alive = session is not None and line is not None and feed is not None
+        alive = alive and not (self.asleep or self.disk.failed)
+        well = alive and not (line.hurt or line.trouble or feed.hurt or self.clock.is_wrong)  # type: ignore[union-attr]
         stopped = self.checker.halted or self._has_kill_file()
-        self.neglect.look(well=well, stopped=stopped, uncompared_ns=self.market.now_ns - line.held_ns if line else 0)
+        uncompared_ns = self.market.now_ns - line.held_ns if line else 0
+        self.neglect.look(alive=alive, well=well, stopped=stopped, uncompared_ns=uncompared_ns)
 
     def _quotes(self) -> dict[str, Quote]:
         return self.process.feed.seen if self.process and self.process.feed else {}
