@@ -30,7 +30,7 @@ class FileDayLocks:
         try:
             with path.open("rb") as file:
                 data = file.read(BYTES_MAX)  # a longer file is cut, and no JSON
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # where the folder is a file, the database is the trouble
             return None
         except OSError as error:
             return UnreadableLock(file=str(path), reason=error.strerror or "it cannot be opened")
