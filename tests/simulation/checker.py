@@ -96,7 +96,7 @@ class Checker:
         self.reconciled = self.interrupted = False
         self.interruptions = 0
         self.began = False
-        self.halted = False
+        self.halted = self.latched_by_file = False
         self.paused = False
         self.flattening = False
         self.flattened = 0
@@ -227,7 +227,7 @@ class Checker:
         self.interrupted = False
         self.woken_ns, self._awake_ns = 0, self.true_ns()
         self.losses.started(event.opening_balance_home)
-        self.reconciled = self.halted = self.paused = self.warm = self.flattening = False
+        self.reconciled = self.halted = self.paused = self.warm = self.flattening = self.latched_by_file = False
 
     def _transaction(self, event: Any, transaction: Any) -> None:
         number = transaction.transaction_id
@@ -406,7 +406,7 @@ class Checker:
             self.flattening |= event.command == "FlattenAll"
         elif event.command == "ResumeTrading":
             demand(not self.has_kill_file(), "I5", f"{event.command_id} resumes, and the file HALT exists")
-            self.halted = self.paused = self.flattening = False
+            self.halted = self.paused = self.flattening = self.latched_by_file = False
         elif event.command == "PauseEntries":
             self.paused = True
 

@@ -35,7 +35,7 @@ RATES: dict[str, float] = {
     "account_unreadable": 0.2,
     "holdings_unreadable": 0.3,
     "holdings_stale": 0.3,
-    "holdings_differ": 0.06,
+    "holdings_differ": 0.15,
     "protect_not_sent": 0.6,
     "protect_lost": 0.6,
     "protect_lost_answer": 0.5,

@@ -21,7 +21,9 @@ FUTURE_NS_MAX = 2 * NS_PER_S
 class Feed:
     """Implements ports.MarketData on a market. `seen` is the newest usable quote of each instrument that was told.
 
-    in_doubt are instruments with an order of unknown outcome: their first quote is late most readily.
+    hurt says that something was told wrongly, late or not at all in this step, blind that it was whether, and at what
+    price, something can be traded. in_doubt are instruments with an order of unknown outcome: their first quote is late
+    most readily.
     """
 
     def __init__(
@@ -46,11 +48,11 @@ class Feed:
         self.seen: dict[str, Quote] = {}
         self.newest_ns: dict[str, int] = {}
         self.trouble = False
-        self.hurt = False
+        self.hurt = self.blind = False
 
     def begin_step(self) -> None:
         """Forget what was noted of the step before."""
-        self.trouble = self.hurt = False
+        self.trouble = self.hurt = self.blind = False
 
     def start(self, instruments: Sequence[str], granularity: Granularity) -> None:
         self._points.at("market.start.before")
@@ -125,7 +127,7 @@ class Feed:
         quote, hit = self._venue.quotes.get(name), self._faults.hit
         now_ns = self._market.now_ns
         if quote is None or now_ns < self._silent.get(name, 0):
-            self.hurt = True
+            self.hurt = self.blind = True
             return ()
         if hit("quote_frozen"):
             seconds = self._faults.how("quote_frozen").randint(10, 40)
@@ -143,6 +145,7 @@ class Feed:
         for kind, spoil in _SPOILED.items():
             if self._faults.hit(kind):
                 self.hurt = True
+                self.blind |= kind == "quote_untradeable"
                 bad = spoil(quote, self._faults.how(kind).randint(3, 20))
                 return (quote, bad) if kind in _BESIDES else (bad,)
         return (quote,)

@@ -133,7 +133,7 @@ class Line:
     def protect(self, trade_id: str, instrument: str, stop_loss: Decimal) -> SubmitOutcome:
         self._points.at("broker.protect.before")
         self._witness.on_protect(trade_id, instrument, stop_loss)
-        if self._venue.refuses_stops(trade_id, lambda: self._faults.hit("protect_refused")):
+        if self._venue.refuses_stop(trade_id, self._refusals):
             outcome: SubmitOutcome = self._answered()
         else:
             outcome = self._serve("protect", lambda: self._venue.sim.protect(trade_id, instrument, stop_loss))
@@ -188,6 +188,10 @@ class Line:
             del found[faults.how("log_hole").randrange(len(found) - 1)]
         return found
 
+    def _refusals(self) -> int:
+        """How often the broker will not take a stop for a trade."""
+        return self._faults.how("protect_refused").choice((2, 8, 100)) if self._faults.hit("protect_refused") else 0
+
     def _serve(self, what: str, serve: Callable[[], SubmitOutcome]) -> SubmitOutcome:
         hit = self._faults.hit
         if what == "protect" and hit("protect_not_sent"):
@@ -220,14 +224,14 @@ _HARD: dict[str, Callable[[Venue, OrderIntent], None]] = {
 
 
 def _different(held: Holdings) -> Holdings:
-    """Tell of holdings that the log does not explain: of a trade more, less or of another size, a stop, a balance."""
-    how = held.last_transaction_id % 5
-    if not held.trades or not how:
+    """Tell of holdings that the log does not explain: a trade more, less or of another size, a stop, or a balance."""
+    how = held.last_transaction_id % 4
+    if not held.trades:
         return replace(held, balance_home=held.balance_home + Decimal("0.01"))
     first, rest = held.trades[0], held.trades[1:]
-    if how == 1:
+    if how == 0:
         return replace(held, trades=rest)
-    if how == 2:
+    if how == 1:
         return replace(held, trades=(*held.trades, replace(first, trade_id=str(held.last_transaction_id + 1_000))))
-    changed = {"units": first.units * 2} if how == 3 else {"stop_loss": None if first.stop_loss else first.price}
+    changed = {"units": first.units * 2} if how == 2 else {"stop_loss": None if first.stop_loss else first.price}
     return replace(held, trades=(replace(first, **changed), *rest))

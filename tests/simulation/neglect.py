@@ -25,14 +25,14 @@ class Neglect:
         self._idle_ns = 0
         self._tried = 0
 
-    def look(self, *, alive: bool, well: bool, stopped: bool, uncompared_ns: int) -> None:
-        """A step is over; alive says that a session took it, well that nothing else was in the way of anything either,
-        stopped that nothing may be closed.
+    def look(self, *, alive: bool, able: bool, well: bool, stopped: bool, uncompared_ns: int) -> None:
+        """A step is over; alive says that a session took it, able that neither the line nor a price was in its way,
+        well that nothing else was either, stopped that nothing may be closed.
         """
         check, held = self._checker, self._checker.books.trades
         bare = {each for each, trade in held.items() if not trade.stops and self._is_managed(each)}
         stuck = {each for each in bare if stopped and check.venue.takes_no_stop(each)}
-        self._naked = {each: self._naked.get(each, 0) + STEP_NS if well else 0 for each in bare - stuck}
+        self._naked = {each: self._naked.get(each, 0) + STEP_NS if able else 0 for each in bare - stuck}
         late = [each for each, since_ns in self._naked.items() if since_ns > NAKED_S_MAX * NS_PER_S]
         demand(not late, "naked", f"trades {late} have had no stop-loss for {NAKED_S_MAX} s while all was well")
         self._well_ns = self._well_ns + STEP_NS if well else 0

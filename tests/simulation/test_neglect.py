@@ -22,7 +22,7 @@ def with_trade() -> Checker:
 
 def live(neglect: Neglect, seconds: int, *, well: bool = True, stopped: bool = False, uncompared_s: int = 0) -> None:
     for _ in range(seconds // STEP_S):
-        neglect.look(alive=True, well=well, stopped=stopped, uncompared_ns=uncompared_s * NS_PER_S)
+        neglect.look(alive=True, able=well, well=well, stopped=stopped, uncompared_ns=uncompared_s * NS_PER_S)
 
 
 def test_a_bare_trade_may_wait_while_something_is_in_the_way() -> None:
@@ -36,7 +36,7 @@ def test_a_bare_trade_may_wait_while_something_is_in_the_way() -> None:
 
 def test_nobody_can_do_anything_for_a_trade_that_takes_no_stop_while_all_is_halted() -> None:
     checker = with_trade()
-    assert checker.venue.refuses_stops("7", lambda: True)
+    assert checker.venue.refuses_stop("7", lambda: 2)
     live(Neglect(checker), 2 * NAKED_S_MAX, stopped=True)
 
 

@@ -47,7 +47,7 @@ class Venue:
         self._log: list[Transaction] = []
         self._on_the_way: list[tuple[int, OrderIntent]] = []
         self._lag: tuple[int, int] | None = None
-        self._stubborn: dict[str, bool] = {}
+        self._stubborn: dict[str, int] = {}
 
     @property
     def last_id(self) -> int:
@@ -124,15 +124,15 @@ class Venue:
         if order.state is OrderState.FILLED:
             batch.add(OrderEnded, order_id=order.order_id, client_order_id=order.client_order_id, reason=NOT_ALL)
 
-    def refuses_stops(self, trade_id: str, refuse: Callable[[], bool]) -> bool:
-        """Say whether the broker takes no stop for a trade; drawn when the first one is asked for."""
-        if trade_id not in self._stubborn:
-            self._stubborn[trade_id] = refuse()
-        return self._stubborn[trade_id]
+    def refuses_stop(self, trade_id: str, how_often: Callable[[], int]) -> bool:
+        """Say whether the broker takes no stop for a trade now; how often, is drawn when the first one is asked for."""
+        left = self._stubborn[trade_id] if trade_id in self._stubborn else how_often()
+        self._stubborn[trade_id] = max(left - 1, 0)
+        return left > 0
 
     def takes_no_stop(self, trade_id: str) -> bool:
-        """Say whether the broker has refused to take a stop for a trade."""
-        return self._stubborn.get(trade_id, False)
+        """Say whether the broker would refuse to take a stop for a trade."""
+        return self._stubborn.get(trade_id, 0) > 0
 
     def take_while_halted(self, intent: OrderIntent) -> None:
         """An order arrives in a moment in which the market is halted."""

@@ -461,10 +461,12 @@ class World:
         line, feed = (process.line, process.feed) if process else (None, None)
         alive = session is not None and line is not None and feed is not None
         alive = alive and not (self.asleep or self.disk.failed)
-        well = alive and not (line.hurt or line.trouble or feed.hurt or self.clock.is_wrong)  # type: ignore[union-attr]
-        stopped = self.checker.halted or self._has_kill_file()
+        able = alive and not (line.hurt or line.trouble or feed.blind or self.clock.is_wrong)  # type: ignore[union-attr]
+        well = able and not feed.hurt  # type: ignore[union-attr]
+        self.checker.latched_by_file |= self._has_kill_file()
+        stopped = self.checker.halted or self.checker.latched_by_file
         uncompared_ns = self.market.now_ns - line.held_ns if line else 0
-        self.neglect.look(alive=alive, well=well, stopped=stopped, uncompared_ns=uncompared_ns)
+        self.neglect.look(alive=alive, able=able, well=well, stopped=stopped, uncompared_ns=uncompared_ns)
 
     def _quotes(self) -> dict[str, Quote]:
         return self.process.feed.seen if self.process and self.process.feed else {}
