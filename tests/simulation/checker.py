@@ -342,6 +342,7 @@ class Checker:
         self.losses.released(event.breaker, event.equity_home)
 
     def _reconciled(self, event: Reconciled) -> None:
+        self.losses.compared(self.venue.sim.account().equity_home)
         told, true = (event.last_transaction_id, event.balance_home), (self.known, self.books.balance_home)
         demand(told == true, "I8", f"reconciled at {told}, the broker was at {true}")
         demand(self.was_compared(), "I8", "the run is reconciled, and the broker was not asked what it holds")

@@ -84,6 +84,10 @@ class LimitsWatch:
         """Say whether these limits may not take the place of those in force now."""
         return self._is_known and now_ns < self.until_ns and bool(looser(self.in_force, limits))
 
+    def asks_for_more(self, limits: RiskLimits) -> bool:
+        """Say whether these limits are less strict than those that were in force last."""
+        return self._is_known and bool(looser(self.in_force, limits))
+
     def day_is_over(self, breaker: str, now_ns: int) -> bool:
         """Say whether the trading day is over in which this daily breaker tripped."""
         return breaker in DAILY and now_ns >= day_end_ns(self._trips.get(breaker, 0))

@@ -25,7 +25,7 @@ class LossWatch:
 
     anchors are the least that a fall is measured from: the day's beginning, and the highest equity that a process can
     have lost in its death no more. Each is measured anew once its breaker was released. newest is what was shown last
-    in this run, moved by what was paid since; None while nothing was.
+    in this run, moved by what was paid since; None while nothing was. Until then it is what the run began with.
     """
 
     def __init__(self) -> None:
@@ -36,6 +36,7 @@ class LossWatch:
         self._looks: list[tuple[int, Decimal]] = []
         self._is_over = False
         self.newest: Decimal | None = None
+        self._first: Decimal | None = None
 
     def started(self, opening_balance_home: Decimal) -> None:
         """A run begins: after a person's stop from a new peak, else from the one that was on the disk."""
@@ -44,7 +45,7 @@ class LossWatch:
         elif self._looks:
             self._keep(self._looks[-1][0] - PEAK_NS)
         self._looks.clear()
-        self._is_over, self.newest = False, None
+        self._is_over, self.newest, self._first = False, None, None
         self._highest = max(self._highest, opening_balance_home)
         self.anchors["drawdown"] = self._kept
 
@@ -63,6 +64,7 @@ class LossWatch:
         self._kept = self._kept + amount_home if self._kept else self._kept
         self._highest += amount_home
         self.newest = None if self.newest is None else self.newest + amount_home
+        self._first = None if self._first is None else self._first + amount_home
 
     def released(self, breaker: str, equity_home: Decimal | None) -> None:
         """A released breaker measures anew."""
@@ -73,10 +75,16 @@ class LossWatch:
             self._looks.clear()
             self._kept = self._highest = equity_home
 
-    def day_began(self, event: DayBegan, first_home: Decimal) -> None:
-        """A day begins when the last one is over, with what was owned then; first_home is that of a run's start."""
+    def compared(self, equity_home: Decimal) -> None:
+        """A run has read the log to its end and begins with this, until it has seen a price of all that is held."""
+        if self._first is None:
+            self._first = equity_home
+
+    def day_began(self, event: DayBegan, now_home: Decimal) -> None:
+        """A day begins when the last one is over, with what was owned then, as far as the run knew it."""
         demand(event.ts_ns >= self.day_end_ns, "the day", f"a day begins at {event.ts_ns}, before {self.day_end_ns}")
-        owned = first_home if self.newest is None else self.newest
+        known = self._first if self.newest is None else self.newest
+        owned = now_home if known is None else known
         close = abs(event.equity_home - owned) < HALF_CENT
         demand(close, "the day", f"a day begins with {event.equity_home}, owned were {owned}")
         self.day_end_ns = day_end_ns(event.ts_ns)

@@ -27,6 +27,17 @@ def tripped(breaker: str) -> BreakerTripped:
     return BreakerTripped(ts_ns=0, breaker=breaker, value="", limit="")
 
 
+def test_a_day_begins_with_what_the_run_began_with_while_not_all_is_priced() -> None:
+    watch = LossWatch()
+    watch.started(Decimal(90))
+    watch.compared(Decimal(100))
+    watch.compared(Decimal(120))
+    watch.paid(Decimal(5), Decimal(95))
+    with pytest.raises(Violation, match="owned were 105"):
+        watch.day_began(began("2025-01-07T22:00:00", 120), Decimal(120))
+    watch.day_began(began("2025-01-07T22:00:00", 105), Decimal(120))
+
+
 def test_a_day_begins_at_17_00_new_york_with_what_was_owned() -> None:
     watch = LossWatch()
     watch.day_began(began("2025-01-07T12:00:00", 100), Decimal(100))

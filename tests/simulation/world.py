@@ -249,6 +249,7 @@ class World:
         rules, now_ns = self.checker.rules, self.clock.read()
         is_forbidden = rules.forbids(config.limits, now_ns)
         is_forbidden |= bool(rules.lacking(self.checker.news, config.news, now_ns))
+        asks_for_more = rules.asks_for_more(config.limits)
         prepared = wiring.Prepared(
             config=config,
             clock=self.clock,
@@ -265,8 +266,9 @@ class World:
             process.session = wiring.begin(prepared, store, process.latch, locks, new_books=is_forbidden)
         except KeelError as error:
             self.refused = str(error)
-            self._is_modest = is_forbidden
-            if is_forbidden and "less strict" in str(error):
+            self._is_modest = is_forbidden or asks_for_more
+            is_late = asks_for_more and "was reached while no session ran" in str(error)
+            if is_late or (is_forbidden and "less strict" in str(error)):
                 self.tell(f"refused: {error}")
                 return
             self._explain(str(error))
