@@ -98,12 +98,17 @@ class LockKeeper:
             self._write(known)
 
     def tripped(self, trip: Trip) -> None:
-        """Lock the rest of the day; the trip is on the disk of the journal by now."""
+        """Lock the rest of the day, in memory: the file follows the journal's record of the trip."""
         desk = self._desk
         desk.forbid_loosening(desk.day.next_ns(trip.ts_ns))
         if self._account:
             until_ns = desk.no_loosening_until_ns  # of an earlier trip, if the clock was set back since
-            self._write(DayLock(account=self._account, breaker=trip.breaker, tripped_ns=trip.ts_ns, until_ns=until_ns))
+            self._owed = DayLock(account=self._account, breaker=trip.breaker, tripped_ns=trip.ts_ns, until_ns=until_ns)
+
+    def settle(self) -> None:
+        """Write what is owed: the journal is on the disk. A session that ends on its trouble does so at its end."""
+        if self._owed is not None:
+            self._write(self._owed)
 
     def look(self) -> None:
         """Try again what could not be written, and tell a person for as long as it is not."""

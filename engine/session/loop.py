@@ -178,6 +178,7 @@ class TradingSession:
             )
         )
         self._journal.commit()
+        self._lock.settle()
         log.info("session stopped: %s", reason, extra={"subsystem": "session"})
 
     def fault(self, where: str, error: str) -> None:
@@ -283,9 +284,10 @@ class TradingSession:
         self._judged_home = desk.equity_home
         desk.conduct.stirred = False
         for trip in desk.panel.update(desk.account_view()):
-            record_trip(self._journal, trip)
             if desk.panel.is_daily(trip.breaker):
                 self._lock.tripped(trip)
+            record_trip(self._journal, trip)
+            self._lock.settle()
 
     def _note_trading_state(self) -> None:
         """Journal a change of what may leave, and log it for whoever runs a session without a page."""

@@ -123,6 +123,8 @@ class LossWatch:
             anchor, most = self._highest, limits.drawdown_pct_max
         else:
             return
+        if equity_home <= 0:
+            return  # more is lost than there was, of whatever
         fallen = _fall_pct(anchor, equity_home)
         text = f"{event.breaker} trips at {event.value}, of {anchor} to {equity_home} are {fallen:.2f} % of {most} %"
         demand(fallen + SLACK_PCT >= most, "breakers", text)

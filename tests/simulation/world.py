@@ -406,6 +406,7 @@ class World:
         self.tell(f"crash at {where}")
         self.crashes += 1
         self.checker.owed_end = ""
+        self._broken = None
         self.checker.pull()
         process = self.process
         if process is not None:

@@ -16,13 +16,13 @@ from engine.adapters.day_lock import FileDayLocks
 from engine.config import Settings
 from engine.domain.calendar import iso_utc
 from engine.domain.command import AcknowledgeBreaker, StartSession
-from engine.domain.error import ConfigError
+from engine.domain.error import ConfigError, HaltTrading
 from engine.domain.event import SessionState
 from engine.node import TradingNode
 from engine.ports import Curfew, DayLock, UnreadableLock
 from engine.session import TradingSession
 from engine.session.day_lock import known_lock, lock_refusal
-from engine.store.journal import open_journal
+from engine.store.journal import JournalStore, open_journal
 from tests.unit.session.kept import ACCOUNT, House
 from tests.unit.session.rig import MINUTE_NS, make_rig
 from tests.unit.session.test_limits_change import HOURS_NS, LOSING, falling, limits, until_tripped
@@ -73,6 +73,29 @@ def test_a_trip_is_in_the_data_folder_as_soon_as_it_is_in_the_journal(house: Hou
         "until_ns": desk.no_loosening_until_ns,
         "database": "made.sqlite",
     }
+
+
+def test_a_trip_that_is_only_recorded_with_the_end_of_its_session_locks_the_day_then(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = JournalStore.write
+
+    def full_at_the_trip(self: JournalStore, journal: Any, events: Any, projector: Any) -> None:
+        if any("BreakerTripped" in event for event in events):
+            raise HaltTrading("The disk is full.")
+        honest(self, journal, events, projector)
+
+    monkeypatch.setattr(JournalStore, "write", full_at_the_trip)
+    with pytest.raises(HaltTrading):
+        until_tripped(house)
+    assert not path_of(house).exists()
+    monkeypatch.undo()
+    house.session.fault("session", "the disk was full")
+    assert written(house)["breaker"] == "daily_loss"
+    house.begin()
+    elsewhere(house)
+    with pytest.raises(ConfigError, match="This database has no record"):
+        house.begin()
 
 
 def test_a_trip_does_not_shorten_the_lock_of_one_before(house: House) -> None:
