@@ -19,7 +19,7 @@ from engine.risk.breakers import DataAge
 from engine.risk.conduct import Conduct
 from engine.risk.price_rules import PriceCollarRule, SpreadRatioRule, SpreadRule, VolatilityRule
 from engine.risk.rules import DEFAULT_RULES
-from engine.session import audit, beginning, commands, decide, loop
+from engine.session import audit, commands, decide, loop, strictness
 from engine.session.commands import CommandDesk
 from engine.session.desk import Desk
 from engine.session.dispatch import Dispatcher
@@ -321,7 +321,7 @@ def news_go_in_a_bad_day(stack: ExitStack) -> None:
 
 @saboteur
 def news_go_with_a_restart(stack: ExitStack) -> None:
-    change(stack, beginning, "taken_out", lambda *each: ())
+    change(stack, strictness, "taken_out", lambda *each: ())
 
 
 @saboteur

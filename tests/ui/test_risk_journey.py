@@ -135,6 +135,7 @@ def test_an_open_question_follows_what_another_browser_changed(browser: Browser,
     second.get_by_role("button", name="Apply").click()
     expect(question.get_by_text("The page was out of date")).to_be_visible(timeout=SLOW_MS)
     expect(question.get_by_role("cell", name="20", exact=True)).to_be_visible()
+    expect(words).to_have_count(1, timeout=SLOW_MS)  # the field of the question before may stand for a moment
     expect(words).to_have_value("")
     typed(first, f"Type {LOOSEN} to confirm", LOOSEN)
     question.get_by_role("button", name="Loosen limits").click()

@@ -186,12 +186,12 @@ def test_a_halt_and_its_end_are_in_the_log_of_a_session_that_nobody_looks_at(
     WAYS["file"][1](world)
     WAYS["file"][2](world)
     told = [
-        (record.levelname, record.__dict__["subsystem"], state)
+        (record.levelname, record.__dict__["subsystem"], str(state))
         for record in caplog.records
         for state in record.args or ()
-        if isinstance(state, TradingState)
+        if str(state) in (*TradingState,)  # by its word: the console may have loaded the engine again
     ]
-    assert told == [("WARNING", "session", TradingState.HALTED), ("INFO", "session", TradingState.ACTIVE)]
+    assert told == [("WARNING", "session", "HALTED"), ("INFO", "session", "ACTIVE")]
 
 
 def test_the_strictest_reason_wins(world: World) -> None:
