@@ -71,29 +71,6 @@ def data_age_is_not_watched(stack: ExitStack) -> None:
 
 
 @saboteur
-def limits_go_before_losses_are_looked_at(stack: ExitStack) -> None:
-    step, watch = loop.TradingSession.step, loop.TradingSession._watch
-
-    def hasty(self: loop.TradingSession, asked: Any = ()) -> None:
-        self._watch = lambda: None  # type: ignore[method-assign]
-        obey = self._obey
-
-        def first(wanted: Any) -> None:
-            obey(wanted)
-            self.__dict__.pop("_watch", None)
-            watch(self)
-
-        self._obey = first  # type: ignore[method-assign]
-        try:
-            step(self, asked)
-        finally:
-            self.__dict__.pop("_obey", None)
-            self.__dict__.pop("_watch", None)
-
-    change(stack, loop.TradingSession, "step", hasty)
-
-
-@saboteur
 def stop_is_ten_times_too_far(stack: ExitStack) -> None:
     distance = vars(sizing)["stop_distance"]
     change(stack, sizing, "stop_distance", lambda *each: 10 * distance(*each))

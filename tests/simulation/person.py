@@ -37,7 +37,6 @@ from tests.simulation.market import TRADED
 # How often somebody wants a trade closed although everything is halted.
 IMPATIENCE = 0.15
 CHOICES = ("adopt", "ignore", "close", "sell")
-_MORE = Decimal("1.02")
 RUNS = (SessionState.RUNNING, SessionState.DEGRADED, SessionState.WARMING_UP)
 WORDS = (LOOSEN, LOOSEN, LOOSEN, "", "loosen limits")
 # What a person changes while a session runs.
@@ -104,9 +103,7 @@ class Person:
         is_near = -seen.day_pl_pct > limits.daily_loss_pct_max / 4 or seen.drawdown_pct > limits.drawdown_pct_max / 4
         if not is_near or not self._faults.hit("wish_in_need"):
             return []
-        # by a little, so that hope is needed again soon
-        day, fall = (each * _MORE for each in (limits.daily_loss_pct_max, limits.drawdown_pct_max))
-        wider = replace(limits, daily_loss_pct_max=min(day, Decimal(20)), drawdown_pct_max=min(fall, Decimal(30)))
+        wider = replace(limits, daily_loss_pct_max=Decimal(20), drawdown_pct_max=Decimal(30))
         return [
             UpdateRiskLimits(command_id=self._id(), limits=wider, expected_revision=seen.revision, confirmation=LOOSEN)
         ]
